@@ -1,0 +1,1 @@
+"""The collector: configuration, receivers, journal, pipelines, supervisor."""

@@ -1,0 +1,364 @@
+"""What a component is: the contract between the collector and its receivers, exporters, extensions.
+
+    journal ──▶ Batch ──▶ Exporter.export ──▶ destination
+                  │           │ RetryableError: the same batch again, later
+                  │           │ PermanentError: the batch is split until the bad item stands alone
+                  └─ end ─────┴▶ position committed
+
+A component lives in one module whose name is its type and which holds `factory`. Nothing is imported that the
+configuration does not name.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Generic, Protocol, TypeVar, runtime_checkable
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ganglion_collector.errors import PartialSuccess
+from ganglion_collector.otlp import Request, Signal, parse_request, slice_items
+
+__all__ = [
+    "Acceptor",
+    "Admission",
+    "Authenticator",
+    "Batch",
+    "BatchBounds",
+    "BatchConfig",
+    "Config",
+    "Duration",
+    "Exporter",
+    "ExporterConfig",
+    "ExporterFactory",
+    "ExtensionFactory",
+    "KeepsPosition",
+    "Position",
+    "ProcessorFactory",
+    "Receiver",
+    "ReceiverFactory",
+    "ReceiverSettings",
+    "Record",
+    "RetryConfig",
+    "SendingQueueConfig",
+    "Signal",
+    "Source",
+    "parse_duration",
+]
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(value: Any) -> float:
+    """Read a Go duration (`300ms`, `1.5h`, `2h45m`, `-1s`, `0`) as seconds.
+
+    Raises:
+        ValueError: it is not one; a bare number other than 0 has no unit.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
+        return 0.0
+    text = value if isinstance(value, str) else ""
+    sign = -1.0 if text.startswith("-") else 1.0
+    body = text.lstrip("+-")
+    parts = _DURATION.findall(body)
+    if body == "0":
+        return 0.0
+    if not parts or "".join(number + unit for number, unit in parts) != body:
+        raise ValueError(f"{value!r} is not a duration; write a number and a unit, such as 300ms, 5s or 1h30m")
+    return sign * sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(json_schema_extra={"format": "duration"})]
+"""Seconds, written as a Go duration."""
+
+
+class Config(BaseModel):
+    """What a user writes for one component. An unknown key is an error; each field's docstring is its documentation.
+
+    Defaults must be given as what a user would write (`timeout: Duration = 5.0` is seconds, as code sees it).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RetryConfig(Config):
+    """Back-off between attempts at the same batch; keys and defaults of the Collector but for `max_elapsed_time`."""
+
+    enabled: bool = True
+    """Try again after a retryable error; otherwise the batch goes to the dead letters at once."""
+    initial_interval: Duration = Field(default=5.0, gt=0)
+    """Wait before the second attempt."""
+    randomization_factor: float = Field(default=0.5, ge=0, le=1)
+    """Each wait is spread evenly over ± this share of it."""
+    multiplier: float = Field(default=1.5, ge=1)
+    """Each wait is this times the one before."""
+    max_interval: Duration = Field(default=30.0, gt=0)
+    """The longest wait."""
+    max_elapsed_time: Duration = Field(default=0.0, ge=0)
+    """Give up after this long and move the batch to the dead letters; 0 never gives up."""
+
+
+class BatchConfig(Config):
+    """How much of what is waiting goes into one batch."""
+
+    flush_timeout: Duration = Field(default=0.0, ge=0)
+    """How long to wait for `min_size` items; 0 sends what is there."""
+    min_size: int = Field(default=0, ge=0)
+    """Items worth waiting for."""
+    max_size: int = Field(default=16_384, ge=1)
+    """Most items in a batch; a larger request is split."""
+    max_size_bytes: int = Field(default=8 * 1024 * 1024, ge=1)
+    """Most bytes in a batch; a single larger item goes alone."""
+
+
+class SendingQueueConfig(Config):
+    """The Collector's `sending_queue`; the journal is the queue, so only the batch can be set."""
+
+    batch: BatchConfig = BatchConfig()
+    """How batches are cut from the journal."""
+
+
+class ExporterConfig(Config):
+    """The keys that every exporter has."""
+
+    timeout: Duration = Field(default=5.0, ge=0)
+    """Longest time for one attempt; 0 is no limit."""
+    retry_on_failure: RetryConfig = RetryConfig()
+    """What happens after a retryable error."""
+    sending_queue: SendingQueueConfig = SendingQueueConfig()
+    """How batches are cut from the journal."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a journal: every item before item `item` of record `sequence` is done."""
+
+    sequence: int = 0
+    item: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose position a batch moves: one reader of one journal. A new journal never inherits an old position."""
+
+    journal: UUID
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One acknowledged request as the journal keeps it.
+
+    `payload` is an `Export<Signal>ServiceRequest`; `received_at` Unix nanoseconds; `context` what authentication
+    found out (small strings); `receiver` the component id that took it in; `item_count` its items from `first_item` on
+    (a record that was split begins later than 0).
+    """
+
+    sequence: int
+    signal: Signal
+    receiver: str
+    received_at: int
+    item_count: int
+    payload: bytes
+    context: Mapping[str, str] = field(default_factory=dict[str, str])
+    first_item: int = 0
+
+    def slice(self, start: int, stop: int) -> "Record":
+        """Return items `start` to `stop` (exclusive, counted within this record) as a record of its own."""
+        payload = slice_items(self.signal, self.payload, start, stop)
+        return replace(self, payload=payload, item_count=stop - start, first_item=self.first_item + start)
+
+    @property
+    def start(self) -> Position:
+        return Position(self.sequence, self.first_item)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive records of one signal on their way to an exporter.
+
+    Exporting it moves `source` from `start` to `end`. Between the two may lie records of other signals.
+    """
+
+    signal: Signal
+    records: tuple[Record, ...]
+    source: Source
+    start: Position
+    end: Position
+
+    @property
+    def item_count(self) -> int:
+        return sum(record.item_count for record in self.records)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(record.payload) for record in self.records)
+
+    def requests(self) -> Sequence[Request]:
+        """Parse every record's payload, in order."""
+        return [parse_request(self.signal, record.payload) for record in self.records]
+
+    def split(self) -> tuple["Batch", "Batch"]:
+        """Return two halves, in order; together they move the position as the whole does.
+
+        Raises:
+            ValueError: the batch holds a single item.
+        """
+        left, right = self._halves()
+        border = next(iter(right)).start
+        return (
+            replace(self, records=left, end=border),
+            replace(self, records=right, start=border),
+        )
+
+    def _halves(self) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+        if len(self.records) > 1:
+            middle = len(self.records) // 2
+            return self.records[:middle], self.records[middle:]
+        record = self.records[0]
+        if record.item_count < 2:
+            raise ValueError("a batch of one item cannot be split")
+        half = record.item_count // 2
+        return (record.slice(0, half),), (record.slice(half, record.item_count),)
+
+
+class Exporter(Protocol):
+    """Sends batches to one destination, one at a time, from a process of its own."""
+
+    async def start(self) -> None:
+        """Prepare; must not need the destination to be up. Called once, before anything else."""
+        ...
+
+    async def export(self, batch: Batch) -> PartialSuccess | None:
+        """Deliver `batch`; return when the destination has it, or what it rejected.
+
+        Raises:
+            RetryableError: it may be taken later; the same batch comes again.
+            PermanentError: it will never be taken; smaller parts of it will be tried.
+        """
+        ...
+
+    async def shutdown(self) -> None:
+        """Release everything. Safe twice, and without start."""
+        ...
+
+
+@runtime_checkable
+class KeepsPosition(Protocol):
+    """An exporter whose destination keeps the position, moved in the transaction that stores the items."""
+
+    async def position(self, source: Source) -> Position | None:
+        """Return where `source` stands, None if it never exported.
+
+        Raises RetryableError while the destination cannot be asked.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchBounds:
+    """How a worker cuts batches: wait up to `timeout` seconds for `min_items`, never above the maxima."""
+
+    max_items: int = 16_384
+    max_bytes: int = 8 * 1024 * 1024
+    min_items: int = 0
+    timeout: float = 0.0
+
+
+class Admission(Protocol):
+    """Decides whether the collector takes more in."""
+
+    def admit(self, size_bytes: int) -> None:
+        """Raise RefusedError when there is no room for `size_bytes` more."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Checks a request's credentials."""
+
+    def authenticate(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what is known of the sender (`Record.context`); header names are lower case.
+
+        Raises:
+            UnauthenticatedError: the credentials are missing or wrong; the message holds none of them.
+        """
+        ...
+
+    @property
+    def challenge(self) -> str:
+        """The value of HTTP's `WWW-Authenticate`."""
+        ...
+
+
+Acceptor = Callable[[Signal, bytes, int, Mapping[str, str]], Awaitable[None]]
+"""`await accept(signal, payload, item_count, context)`: returns when the request is durable; raises RefusedError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSettings:
+    """What the collector hands to a receiver.
+
+    `accept` makes a request durable; `signals` are those that a pipeline wants from this receiver;
+    `authenticators` by extension id; `announce(name, address)` tells the address that is really listened on.
+    """
+
+    component_id: str
+    signals: frozenset[Signal]
+    accept: Acceptor
+    authenticators: Mapping[str, Authenticator]
+    announce: Callable[[str, str], None]
+
+
+class Receiver(Protocol):
+    """Takes telemetry in and acknowledges it when it is durable."""
+
+    async def start(self) -> None:
+        """Listen. Raises OSError, with the address in its text, when it cannot."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Stop listening, answer what is in flight, then return. Safe twice, and without start."""
+        ...
+
+
+C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverFactory(Generic[C]):
+    """A receiver's type, its configuration and how it is made."""
+
+    component_type: str
+    config: type[C]
+    create: Callable[[C, ReceiverSettings], Receiver]
+    signals: frozenset[Signal]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorFactory(Generic[C]):
+    """A processor's type, its configuration and what it sets: the cut of batches, or admission at the door."""
+
+    component_type: str
+    config: type[C]
+    create: Callable[[C], BatchBounds | Admission]
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterFactory(Generic[C]):
+    """An exporter's type, its configuration and how it is made."""
+
+    component_type: str
+    config: type[C]
+    create: Callable[[C], Exporter]
+    signals: frozenset[Signal]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionFactory(Generic[C]):
+    """An extension's type and configuration; `create` makes an authenticator, None where others read the config."""
+
+    component_type: str
+    config: type[C]
+    create: Callable[[C], Authenticator] | None = None

@@ -1,0 +1,1 @@
+"""Exporters: one module, or package, per destination; its name is the component type."""
