@@ -217,7 +217,7 @@ class Batch:
         if len(self.records) > 1:
             middle = len(self.records) // 2
             return self.records[:middle], self.records[middle:]
-        (record,) = self.records
+        record = next(iter(self.records))
         if record.item_count < 2:
             raise ValueError("a batch of one item cannot be split")
         half = record.item_count // 2
