@@ -49,6 +49,7 @@ docs: $(STAMP) ## Rewrite the generated parts of the documents.
 
 build: $(STAMP) ## Build the wheel and check it in a bare environment.
 	@$(BIN)/python -m hatchling build -t wheel
+	@$(BIN)/python -m pytest -q tests/test_packaging.py
 
 lock: $(STAMP) ## Pin all dependencies again.
 	@$(BIN)/python -m pip install --quiet uv
