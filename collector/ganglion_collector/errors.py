@@ -114,7 +114,15 @@ class RetryableError(ExportError):
 
 
 class PermanentError(ExportError):
-    """The destination will never take this batch as it is."""
+    """The destination will never take this batch as it is.
+
+    `divisible`: False where no part of the batch would fare better (wrong credentials, no such service), so that
+    splitting it is of no use.
+    """
+
+    def __init__(self, message: str, *, divisible: bool = True) -> None:
+        super().__init__(message)
+        self.divisible = divisible
 
 
 @dataclass(frozen=True, slots=True)
