@@ -2,6 +2,7 @@
 
     CollectorError
     ├── ConfigError(path, value, reason, hint)   one wrong thing in a configuration
+    ├── StartError(message)                      something the collector needs cannot be had: what, and what to do
     ├── InvalidRequestError(message)             a request that can never be accepted
     ├── TooLargeError(message)                   a request past the size limit
     ├── UnauthenticatedError(message)            a request without valid credentials
@@ -28,6 +29,7 @@ __all__ = [
     "PermanentError",
     "RefusedError",
     "RetryableError",
+    "StartError",
     "TooLargeError",
     "UnauthenticatedError",
 ]
@@ -68,6 +70,10 @@ class InvalidConfigError(CollectorError):
 
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)
+
+
+class StartError(CollectorError):
+    """Something the collector needs cannot be had; the one-line message names it and what to do."""
 
 
 class InvalidRequestError(CollectorError):
