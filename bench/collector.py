@@ -1,0 +1,106 @@
+"""A whole Ganglion, started as a user starts it: `ganglion run` on free ports, its home in a folder of the bench."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from bench.processes import free_port, process_tree, started, wait_until
+
+__all__ = ["Collector", "running_collector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """A running collector: its supervisor's process id, its addresses, its home."""
+
+    pid: int
+    grpc: str
+    http: str
+    health: str
+    metrics: str
+    home: Path
+
+    def processes(self) -> dict[str, int]:
+        """Return the process id of every child that runs, by its name in `ganglion status`, and the supervisor's."""
+        status = json.loads((self.home / "run" / "status.json").read_text())
+        children = {process["name"]: process["pid"] for process in status["processes"] if process["pid"]}
+        return {"supervisor": self.pid, **children}
+
+    def metric(self, name: str) -> float:
+        """Return the sum over all labels of one of the collector's own metrics, 0 if it is not there."""
+        with urlopen(f"http://{self.metrics}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        values = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+        return sum(float(value) for series, value in values if series.partition("{")[0] == name)
+
+
+def _configuration(collector: Collector, exporters: dict[str, object], quota_mib: int) -> dict[str, object]:
+    host, _, port = collector.metrics.partition(":")
+    reader = {"pull": {"exporter": {"prometheus": {"host": host, "port": int(port)}}}}
+    protocols = {"grpc": {"endpoint": collector.grpc}, "http": {"endpoint": collector.http}}
+    pipeline = {"receivers": ["otlp"], "exporters": list(exporters)}
+    return {
+        "receivers": {"otlp": {"protocols": protocols}},
+        "exporters": exporters,
+        "extensions": {
+            "journal": {"directory": str(collector.home / "journal"), "quota_mib": quota_mib},
+            "health_check": {"endpoint": collector.health},
+        },
+        "service": {
+            "extensions": ["journal", "health_check"],
+            "telemetry": {"metrics": {"readers": [reader]}, "logs": {"level": "WARN"}},
+            "pipelines": {"logs": pipeline, "traces": pipeline},
+        },
+    }
+
+
+def _healthy(collector: Collector) -> bool:
+    try:
+        with urlopen(f"http://{collector.health}/", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+@contextmanager
+def running_collector(
+    directory: Path, exporters: dict[str, object], *, quota_mib: int = 4096, wait_healthy: bool = True
+) -> Iterator[Collector]:
+    """Run a collector with `exporters` behind an OTLP receiver until the block ends.
+
+    Raises:
+        RuntimeError: it stopped or did not become healthy; the end of its log is the message.
+    """
+    home = directory / "home"
+    home.mkdir(parents=True)
+    grpc, http, health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(4))
+    config, log = directory / "config.yaml", directory / "collector.log"
+    command = [str(Path(sys.executable).with_name("ganglion")), "run", "--config", str(config)]
+    planned = Collector(0, grpc, http, health, metrics, home)
+    config.write_text(json.dumps(_configuration(planned, exporters, quota_mib)))
+    with started(command, log, {"GANGLION_HOME": str(home)}) as process:
+        collector = replace(planned, pid=process.pid)
+        try:
+            wait_until(
+                lambda: process.poll() is not None or (_healthy(collector) or not wait_healthy),
+                "the collector to be healthy",
+            )
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}: {_tail(log)}") from None
+        if process.poll() is not None:
+            raise RuntimeError(f"the collector stopped with {process.returncode}: {_tail(log)}")
+        yield collector
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
+
+
+def all_processes(collector: Collector) -> list[int]:
+    """Return the process ids of the supervisor and everything under it."""
+    return [process.pid for process in process_tree(collector.pid)]
