@@ -12,10 +12,10 @@ configuration does not name.
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ganglion_collector.errors import PartialSuccess
 from ganglion_collector.otlp import Request, Signal, parse_request, slice_items
@@ -47,30 +47,37 @@ __all__ = [
     "parse_duration",
 ]
 
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 2**63 / 1e9
 
 
 def parse_duration(value: Any) -> float:
     """Read a Go duration (`300ms`, `1.5h`, `2h45m`, `-1s`, `0`) as seconds.
 
     Raises:
-        ValueError: it is not one; a bare number other than 0 has no unit.
+        ValueError: it is not one (a bare number other than 0 has no unit), or longer than Go's 292 years.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
         return 0.0
     text = value if isinstance(value, str) else ""
     sign = -1.0 if text.startswith("-") else 1.0
-    body = text.lstrip("+-")
+    body = text[1:] if text.startswith(("+", "-")) else text
     parts = _DURATION.findall(body)
     if body == "0":
         return 0.0
     if not parts or "".join(number + unit for number, unit in parts) != body:
-        raise ValueError(f"{value!r} is not a duration; write a number and a unit, such as 300ms, 5s or 1h30m")
-    return sign * sum(float(number) * _UNITS[unit] for number, unit in parts)
+        raise ValueError("is not a duration; write a number and a unit, such as 300ms, 5s or 1h30m")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise ValueError("is longer than 292 years; write 0 where 0 means no limit")
+    return sign * seconds
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(json_schema_extra={"format": "duration"})]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(examples=["5s"])] | Literal[0]),
+]
 """Seconds, written as a Go duration."""
 
 
@@ -78,9 +85,13 @@ class Config(BaseModel):
     """What a user writes for one component. An unknown key is an error; each field's docstring is its documentation.
 
     Defaults must be given as what a user would write (`timeout: Duration = 5.0` is seconds, as code sees it).
+    A validator's ValueError reads "reason; hint" and does not repeat the value, which may be a secret.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    without_effect: ClassVar[Mapping[str, str]] = {}
+    """Keys that the Collector has and that mean nothing here, each with the reason: taken with a warning."""
 
 
 class RetryConfig(Config):
@@ -100,21 +111,40 @@ class RetryConfig(Config):
     """Give up after this long and move the batch to the dead letters; 0 never gives up."""
 
 
+_JOURNAL_IS_THE_QUEUE = "the journal is the queue; its size is the `journal` extension's `quota_mib`"
+_DEFAULT_BATCH = 16_384
+
+
 class BatchConfig(Config):
     """How much of what is waiting goes into one batch."""
+
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "sizer": "a batch is bounded by items and by bytes (`max_size_bytes`) at once",
+        "partition": "a batch is never partitioned",
+    }
 
     flush_timeout: Duration = Field(default=0.0, ge=0)
     """How long to wait for `min_size` items; 0 sends what is there."""
     min_size: int = Field(default=0, ge=0)
     """Items worth waiting for."""
-    max_size: int = Field(default=16_384, ge=1)
-    """Most items in a batch; a larger request is split."""
+    max_size: Annotated[int, AfterValidator(lambda size: size or _DEFAULT_BATCH)] = Field(default=_DEFAULT_BATCH, ge=0)
+    """Most items in a batch; a larger request is split. 0, the Collector's default, means the default here."""
     max_size_bytes: int = Field(default=8 * 1024 * 1024, ge=1)
     """Most bytes in a batch; a single larger item goes alone."""
 
 
 class SendingQueueConfig(Config):
     """The Collector's `sending_queue`; the journal is the queue, so only the batch can be set."""
+
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "enabled": "the journal is the queue and always there",
+        "queue_size": _JOURNAL_IS_THE_QUEUE,
+        "sizer": _JOURNAL_IS_THE_QUEUE,
+        "num_consumers": "each exporter of a pipeline has one process of its own, which keeps the order",
+        "wait_for_result": "a request is acknowledged when the journal holds it",
+        "block_on_overflow": "a full journal refuses with a delay after which the sender tries again",
+        "storage": "the journal is on disk always",
+    }
 
     batch: BatchConfig = BatchConfig()
     """How batches are cut from the journal."""
