@@ -153,8 +153,8 @@ class EmbeddedPostgreSQL:
         """
         try:
             async with asyncio.timeout(timeout):
-                while not is_ready(self.data):
-                    # The server tells its state in a file and by nothing one could wait on.
+                # The server tells its state in a file and by nothing one could wait on.
+                while not is_ready(self.data):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise StartError(f"PostgreSQL was not ready after {timeout:.0f} s; see {self.logs}") from None
@@ -224,7 +224,9 @@ class EmbeddedPostgreSQL:
             except KeyError:
                 continue
             return entry.pw_uid, entry.pw_gid
-        raise StartError("PostgreSQL does not run as root, and there is no user postgres or nobody; run as another user")
+        raise StartError(
+            "PostgreSQL does not run as root, and there is no user postgres or nobody; run as another user"
+        )
 
     def _launch(self, death_signal: int) -> Launch:
         owner = self._owner()
@@ -267,7 +269,9 @@ def _options(flag: str, settings: Mapping[str, str]) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Return ours without what would change PostgreSQL's behaviour or is none of its business."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("PYTHON") or name in {"PATH", "TMPDIR"}}
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith("PYTHON") or name in {"PATH", "TMPDIR"}
+    }
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -325,6 +329,6 @@ def _reading_capability(closed: Path, owner: tuple[int, int]) -> int:
         if permitted & (1 << capability):
             return capability
     raise StartError(
-        f"PostgreSQL runs as user {_name(owner[0])}, who may not pass through {closed}; set GANGLION_HOME and the Python "
-        "environment to folders that user can reach, or run as another user than root"
+        f"PostgreSQL runs as user {_name(owner[0])}, who may not pass through {closed}; set GANGLION_HOME and install "
+        "Python's environment where that user can reach them, or run as another user than root"
     )

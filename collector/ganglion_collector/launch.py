@@ -24,8 +24,11 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a program starts: `uid`/`gid` to become (None: stay), `capability` to keep (Linux), and what its parent's
-    death sends it (Linux; 0 sends nothing)."""
+    """How a program starts.
+
+    `uid` and `gid` to become (None: stay), `capability` to keep (Linux), and the signal that the death of its parent
+    sends it (Linux; 0 is none).
+    """
 
     uid: int | None = None
     gid: int | None = None
