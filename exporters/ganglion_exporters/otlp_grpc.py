@@ -1,0 +1,192 @@
+"""Send batches on by OTLP over gRPC."""
+
+import re
+from typing import Any, Literal, TypeAlias
+
+import grpc
+import grpc.aio
+from ganglion_collector.component import Batch, Config, Duration, ExporterFactory, Signal
+from ganglion_collector.errors import ExportError, PartialSuccess, PermanentError, RetryableError
+from ganglion_collector.tls import TLSClientConfig, channel_credentials
+from pydantic import Field, field_validator
+
+from ganglion_exporters import _otlp
+
+__all__ = ["KeepaliveConfig", "OTLPGRPCConfig", "OTLPGRPCExporter", "factory"]
+
+Code = grpc.StatusCode
+
+_METHODS = {
+    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
+# https://opentelemetry.io/docs/specs/otlp/#failures-1
+_RETRYABLE = {
+    Code.CANCELLED,
+    Code.DEADLINE_EXCEEDED,
+    Code.ABORTED,
+    Code.OUT_OF_RANGE,
+    Code.UNAVAILABLE,
+    Code.DATA_LOSS,
+}
+# What is refused with these is the sender or the service, not some item of the request.
+_WHOLE = {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.UNIMPLEMENTED, Code.NOT_FOUND}
+_COMPRESSIONS = {
+    "gzip": grpc.Compression.Gzip,
+    "deflate": grpc.Compression.Deflate,
+    "zlib": grpc.Compression.Deflate,
+    "none": grpc.Compression.NoCompression,
+    "": grpc.Compression.NoCompression,
+}
+_Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
+_METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
+
+
+class KeepaliveConfig(Config):
+    """Pings that find a dead connection."""
+
+    time: Duration = Field(default=0.0, ge=0)
+    """Ping after this long without traffic; 0 never does."""
+    timeout: Duration = Field(default=20.0, ge=0)
+    """Close the connection when a ping is not answered within this time."""
+    permit_without_stream: bool = False
+    """Ping also while nothing is being sent."""
+
+
+class OTLPGRPCConfig(_otlp.OTLPExporterConfig):
+    """The Collector's `otlp_grpc` exporter (`otlp` is its older name)."""
+
+    endpoint: str
+    """`host:port`, `https://host:port` (TLS), `http://host:port` (none unless `tls` is set), or `unix:/path`."""
+    compression: Literal["gzip", "deflate", "zlib", "none", ""] = "gzip"
+    """How requests are compressed."""
+    keepalive: KeepaliveConfig | None = None
+    """Pings on a quiet connection."""
+
+    @field_validator("compression", mode="before")
+    @classmethod
+    def _explain_compression(cls, value: Any) -> Any:
+        if value in {"zstd", "snappy"}:
+            raise ValueError("Python's gRPC has gzip and deflate only; write gzip")
+        return value
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str) -> str:
+        target = _target(endpoint)
+        if target.startswith(("unix:", "dns:")) or re.fullmatch(r"(\[[^\]\s]+\]|[^\s:/\[\]]+):\d{1,5}", target):
+            return endpoint
+        raise ValueError("not an address; write host:port, such as tempo:4317")
+
+    @field_validator("headers")
+    @classmethod
+    def _check_metadata(cls, headers: _otlp.Headers) -> _otlp.Headers:
+        for name in headers:
+            if not _METADATA_KEY.fullmatch(name.lower()) or name.lower().startswith("grpc-"):
+                raise ValueError(f"{name!r} cannot be gRPC metadata")
+            if name.lower().endswith("-bin"):
+                raise ValueError(f"{name!r} would be binary metadata, which is not supported")
+        return headers
+
+    @field_validator("tls")
+    @classmethod
+    def _check_verification(cls, tls: TLSClientConfig) -> TLSClientConfig:
+        if tls.insecure_skip_verify:
+            raise ValueError("Python's gRPC cannot skip verification; set tls::ca_file or tls::server_name_override")
+        return tls
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the connection has no TLS. `https://` overrules `tls::insecure`, as in the Collector."""
+        if self.endpoint.startswith("https://"):
+            return False
+        if self.endpoint.startswith("http://") and "tls" not in self.model_fields_set:
+            return True
+        return self.tls.insecure or self.endpoint.startswith("unix:")
+
+
+def _target(endpoint: str) -> str:
+    return endpoint.removeprefix("http://").removeprefix("https://").removesuffix("/")
+
+
+class OTLPGRPCExporter:
+    """One unary call for each batch, on one connection."""
+
+    def __init__(self, config: OTLPGRPCConfig) -> None:
+        self._config = config
+        self._channel: grpc.aio.Channel | None = None
+        self._metadata = [(name.lower(), value.get_secret_value()) for name, value in config.headers.items()]
+
+    async def start(self) -> None:
+        options = _channel_options(self._config)
+        compression = _COMPRESSIONS[self._config.compression]
+        target = _target(self._config.endpoint)
+        if self._config.is_plain:
+            self._channel = grpc.aio.insecure_channel(target, options=options, compression=compression)
+            return
+        credentials = channel_credentials(self._config.tls)
+        self._channel = grpc.aio.secure_channel(target, credentials, options=options, compression=compression)
+
+    async def export(self, batch: Batch) -> PartialSuccess | None:
+        if self._channel is None:
+            raise RetryableError("the exporter is not started or already shut down")
+        if not batch.records:
+            return None
+        call: _Call = self._channel.unary_unary(_METHODS[batch.signal])
+        try:
+            body = await call(_otlp.request_bytes(batch), timeout=self._config.timeout or None, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise _failure(error) from None
+        return _otlp.partial_success(batch.signal, body, __name__)
+
+    async def shutdown(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+
+def _channel_options(config: OTLPGRPCConfig) -> list[tuple[str, Any]]:
+    options: list[tuple[str, Any]] = [
+        ("grpc.primary_user_agent", _otlp.USER_AGENT),
+        ("grpc.max_receive_message_length", _otlp.LARGEST_RESPONSE),
+        ("grpc.max_send_message_length", -1),
+        # The worker decides when to try again; the channel only has to be ready for it.
+        ("grpc.enable_retries", 0),
+        ("grpc.initial_reconnect_backoff_ms", 250),
+        ("grpc.max_reconnect_backoff_ms", 5000),
+    ]
+    if config.tls.server_name_override:
+        options.append(("grpc.ssl_target_name_override", config.tls.server_name_override))
+    if config.keepalive is not None and config.keepalive.time:
+        options += [
+            ("grpc.keepalive_time_ms", round(config.keepalive.time * 1000)),
+            ("grpc.keepalive_timeout_ms", round(config.keepalive.timeout * 1000)),
+            ("grpc.keepalive_permit_without_calls", int(config.keepalive.permit_without_stream)),
+        ]
+    return options
+
+
+def _failure(error: grpc.aio.AioRpcError) -> ExportError:
+    """Apply the specification's table; RESOURCE_EXHAUSTED is retryable only with a delay to wait."""
+    code = error.code()
+    delay = _otlp.retry_delay(_status(error))
+    message = f"{code.name}: {_otlp.printable(error.details() or '')}"
+    if code in _RETRYABLE or (code is Code.RESOURCE_EXHAUSTED and delay is not None):
+        return RetryableError(message, delay)
+    return PermanentError(message, divisible=code not in _WHOLE)
+
+
+def _status(error: grpc.aio.AioRpcError) -> Any:
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            return _otlp.parse_status(value)
+    return None
+
+
+factory = ExporterFactory(
+    component_type="otlp_grpc",
+    config=OTLPGRPCConfig,
+    create=OTLPGRPCExporter,
+    signals=frozenset(Signal),
+)

@@ -1,0 +1,215 @@
+"""Send batches on by OTLP over HTTP, as binary protobuf."""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, Self
+
+import httpx
+import zstandard
+from ganglion_collector.component import Batch, Config, Duration, ExporterFactory, Signal
+from ganglion_collector.errors import ExportError, PartialSuccess, PermanentError, RetryableError
+from ganglion_collector.tls import client_context
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from ganglion_exporters import _otlp
+
+__all__ = ["CompressionParams", "OTLPHTTPConfig", "OTLPHTTPExporter", "factory"]
+
+_CONTENT_TYPE = "application/x-protobuf"
+# https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
+_RETRYABLE = {429, 502, 503, 504}
+# Only these can be about some item of the request; anything else is about the sender or the service.
+_DIVISIBLE = {400, 413, 422, 500}
+_RESERVED = {"content-type", "content-encoding", "content-length", "transfer-encoding", "host", "connection"}
+
+
+class CompressionParams(Config):
+    """How hard to compress."""
+
+    level: int | None = Field(default=None, ge=-1, le=22)
+    """Level of the chosen compression; its own default if not given."""
+
+
+class OTLPHTTPConfig(_otlp.OTLPExporterConfig):
+    """The Collector's `otlp_http` exporter (`otlphttp` is its older name)."""
+
+    timeout: Duration = Field(default=30.0, ge=0)
+    """Longest time for one attempt; 0 is no limit."""
+    endpoint: str = ""
+    """Base URL; `/v1/traces`, `/v1/metrics` or `/v1/logs` is added."""
+    traces_endpoint: str = ""
+    """Whole URL for traces, instead of `endpoint`."""
+    metrics_endpoint: str = ""
+    """Whole URL for metrics, instead of `endpoint`."""
+    logs_endpoint: str = ""
+    """Whole URL for logs, instead of `endpoint`."""
+    encoding: Literal["proto"] = "proto"
+    """Only `proto`: requests go out as the bytes that came in."""
+    compression: Literal["gzip", "zlib", "deflate", "zstd", "none", ""] = "gzip"
+    """How requests are compressed."""
+    compression_params: CompressionParams = CompressionParams()
+    """How hard to compress."""
+    proxy_url: SecretStr | None = None
+    """HTTP proxy; without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment hold."""
+
+    @field_validator("encoding", mode="before")
+    @classmethod
+    def _explain_encoding(cls, value: Any) -> Any:
+        if value == "json":
+            raise ValueError("requests are forwarded as binary protobuf, which every OTLP server takes; write proto")
+        return value
+
+    @field_validator("compression", mode="before")
+    @classmethod
+    def _explain_compression(cls, value: Any) -> Any:
+        if value in {"snappy", "x-snappy-framed", "lz4"}:
+            raise ValueError("not supported; write gzip or zstd")
+        return value
+
+    @field_validator("endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint")
+    @classmethod
+    def _check_url(cls, endpoint: str) -> str:
+        if not endpoint:
+            return endpoint
+        try:
+            url = httpx.URL(endpoint)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"not a URL: {error}") from None
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ValueError("not a URL; write scheme, host and port, such as http://tempo:4318")
+        return endpoint
+
+    @field_validator("headers")
+    @classmethod
+    def _check_reserved(cls, headers: _otlp.Headers) -> _otlp.Headers:
+        for name in headers:
+            if name.lower() in _RESERVED:
+                raise ValueError(f"{name!r} is set by the exporter itself")
+        return headers
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        level = self.compression_params.level
+        if level is not None and self.compression in {"gzip", "zlib", "deflate"} and level > 9:
+            raise ValueError(f"compression_params::level = {level}: {self.compression} has levels -1 to 9")
+        if not (self.endpoint or self.traces_endpoint or self.metrics_endpoint or self.logs_endpoint):
+            raise ValueError("endpoint is missing; write the destination's URL, such as http://tempo:4318")
+        return self
+
+    def url(self, signal: Signal) -> str:
+        """Return where `signal` goes, empty where nothing says so."""
+        own = {
+            Signal.TRACES: self.traces_endpoint,
+            Signal.METRICS: self.metrics_endpoint,
+            Signal.LOGS: self.logs_endpoint,
+        }
+        base = self.endpoint.removesuffix("/")
+        return own[signal] or (f"{base}/v1/{signal}" if base else "")
+
+
+class OTLPHTTPExporter:
+    """One POST for each batch, on kept-alive connections."""
+
+    def __init__(self, config: OTLPHTTPConfig) -> None:
+        self._config = config
+        self._client: httpx.AsyncClient | None = None
+        self._compress = _compressor(config.compression, config.compression_params.level)
+
+    async def start(self) -> None:
+        proxy = self._config.proxy_url
+        self._client = httpx.AsyncClient(
+            headers=_headers(self._config),
+            verify=client_context(self._config.tls),
+            proxy=proxy.get_secret_value() if proxy else None,
+            timeout=None,  # noqa: S113 - one limit for the whole attempt, below
+            follow_redirects=False,
+        )
+
+    async def export(self, batch: Batch) -> PartialSuccess | None:
+        if self._client is None:
+            raise RetryableError("the exporter is not started or already shut down")
+        if not batch.records:
+            return None
+        url = self._config.url(batch.signal)
+        if not url:
+            raise RetryableError(f"no destination for {batch.signal}: set endpoint or {batch.signal}_endpoint")
+        try:
+            async with asyncio.timeout(self._config.timeout or None):
+                status, headers, body = await self._post(self._client, url, _otlp.request_bytes(batch))
+        except TimeoutError:
+            raise RetryableError(f"no answer within {self._config.timeout:g} s") from None
+        except (httpx.HTTPError, OSError) as error:
+            raise RetryableError(_otlp.printable(f"{type(error).__name__}: {error}")) from None
+        if not 200 <= status < 300:
+            raise _failure(status, headers, body)
+        return _otlp.partial_success(batch.signal, body, __name__)
+
+    async def _post(self, client: httpx.AsyncClient, url: str, request: bytes) -> tuple[int, httpx.Headers, bytes]:
+        """Return status, headers and the body, empty where it is larger than any answer may be."""
+        name = self._config.tls.server_name_override
+        extensions = {"sni_hostname": name} if name else {}
+        async with client.stream("POST", url, content=self._compress(request), extensions=extensions) as response:
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > _otlp.LARGEST_RESPONSE:
+                    return response.status_code, response.headers, b""
+            return response.status_code, response.headers, bytes(body)
+
+    async def shutdown(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+
+def _headers(config: OTLPHTTPConfig) -> dict[str, str]:
+    headers = {"user-agent": _otlp.USER_AGENT, "content-type": _CONTENT_TYPE, "accept-encoding": "identity"}
+    if config.compression not in {"none", ""}:
+        headers["content-encoding"] = config.compression
+    return headers | {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
+
+
+def _compressor(name: str, level: int | None) -> Callable[[bytes], bytes]:
+    match name:
+        case "gzip":
+            return lambda data: gzip.compress(data, 6 if level is None else level, mtime=0)
+        case "zlib" | "deflate":
+            return lambda data: zlib.compress(data, -1 if level is None else level)
+        case "zstd":
+            return zstandard.ZstdCompressor(level=3 if level is None else level).compress
+        case _:
+            return lambda data: data
+
+
+def _failure(code: int, headers: httpx.Headers, body: bytes) -> ExportError:
+    status = _otlp.parse_status(body) if headers.get("content-type", "").startswith(_CONTENT_TYPE) else None
+    reason = _otlp.printable(status.message) if status and status.message else httpx.codes.get_reason_phrase(code)
+    message = f"HTTP {code}: {reason}" if reason else f"HTTP {code}"
+    if code in _RETRYABLE:
+        return RetryableError(message, _retry_after(headers.get("retry-after")) or _otlp.retry_delay(status))
+    return PermanentError(message, divisible=code in _DIVISIBLE)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Read `Retry-After`, whole seconds or an HTTP date (RFC 9110, 10.2.3), as seconds from now."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return _otlp.bounded_delay(float(text))
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _otlp.bounded_delay((moment - datetime.now(UTC)).total_seconds())
+
+
+factory = ExporterFactory(
+    component_type="otlp_http",
+    config=OTLPHTTPConfig,
+    create=OTLPHTTPExporter,
+    signals=frozenset(Signal),
+)
