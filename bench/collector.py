@@ -1,6 +1,7 @@
 """A whole Ganglion, started as a user starts it: `ganglion run` on free ports, its home in a folder of the bench."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from bench.processes import free_port, process_tree, started, wait_until
+from bench.processes import free_port, listens, started, wait_until
 
 __all__ = ["Collector", "running_collector"]
 
@@ -67,11 +68,17 @@ def _healthy(collector: Collector) -> bool:
         return False
 
 
+def _up(collector: Collector, *, wait_healthy: bool) -> bool:
+    return _healthy(collector) if wait_healthy else listens(collector.grpc) and listens(collector.http)
+
+
 @contextmanager
 def running_collector(
     directory: Path, exporters: dict[str, object], *, quota_mib: int = 4096, wait_healthy: bool = True
 ) -> Iterator[Collector]:
     """Run a collector with `exporters` behind an OTLP receiver until the block ends.
+
+    Without `wait_healthy` it need only listen, since a destination may be down on purpose.
 
     Raises:
         RuntimeError: it stopped or did not become healthy; the end of its log is the message.
@@ -83,12 +90,12 @@ def running_collector(
     command = [str(Path(sys.executable).with_name("ganglion")), "run", "--config", str(config)]
     planned = Collector(0, grpc, http, health, metrics, home)
     config.write_text(json.dumps(_configuration(planned, exporters, quota_mib)))
-    with started(command, log, {"GANGLION_HOME": str(home)}) as process:
+    with started(command, log, {**os.environ, "GANGLION_HOME": str(home)}) as process:
         collector = replace(planned, pid=process.pid)
         try:
             wait_until(
-                lambda: process.poll() is not None or (_healthy(collector) or not wait_healthy),
-                "the collector to be healthy",
+                lambda: process.poll() is not None or _up(collector, wait_healthy=wait_healthy),
+                "the collector to be up",
             )
         except TimeoutError as error:
             raise RuntimeError(f"{error}: {_tail(log)}") from None
@@ -99,8 +106,3 @@ def running_collector(
 
 def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-2000:]
-
-
-def all_processes(collector: Collector) -> list[int]:
-    """Return the process ids of the supervisor and everything under it."""
-    return [process.pid for process in process_tree(collector.pid)]

@@ -16,7 +16,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-__all__ = ["WINDOW", "Template", "Variants", "log_template", "span_template", "trace_mark"]
+__all__ = ["WINDOW", "Stamped", "Template", "Variants", "log_template", "span_template", "trace_mark"]
 
 _TRACE_MARK = b"\xf3\x9a\xc5\xe1\x8d\xb7\xd6\xfe"
 _TIME_MARK = b"\xb9\xd1\xa7\xee"
@@ -81,6 +81,17 @@ class Variants:
 
     def payload(self, number: int) -> bytes:
         return b"".join((self.head, trace_mark(number), self.tail))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """Requests whose every trace id is their own, for what stores the records."""
+
+    template: Template
+    time_ns: int
+
+    def payload(self, number: int) -> bytes:
+        return self.template.stamp(number, self.time_ns)
 
 
 def _upper_half(time_ns: int) -> bytes:

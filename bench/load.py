@@ -18,7 +18,8 @@ import grpc
 import grpc.aio
 from ganglion_collector.otlp import Signal
 
-from bench.data import Variants, log_template, span_template
+from bench.data import Stamped, Variants, log_template, span_template
+from bench.report import percentile
 
 __all__ = ["Load", "Outcome", "run"]
 
@@ -43,6 +44,8 @@ class Load:
     warm_up: float = 0.5
     requests: int = 0
     first_number: int = 0
+    stamped: bool = False
+    """Every trace id is new, at some cost to the client; else only the first of each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Outcome:
         return self.records / self.elapsed
 
     def latency(self, percent: float) -> float:
-        return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * percent / 100))]
+        return percentile(self.latencies, percent)
 
 
 def run(load: Load) -> Outcome:
@@ -90,9 +93,9 @@ Send = Callable[[bytes], Awaitable[bool]]
 class _Senders:
     """Concurrent senders that share a counter of requests."""
 
-    def __init__(self, load: Load, variants: Variants) -> None:
+    def __init__(self, load: Load, payloads: Variants | Stamped) -> None:
         self._load = load
-        self._variants = variants
+        self._payloads = payloads
         self._number = load.first_number
         self._last = load.first_number + load.requests if load.requests else None
         self._begin = time.perf_counter() + (0 if load.requests else load.warm_up)
@@ -125,7 +128,7 @@ class _Senders:
     async def _send_all(self, send: Send) -> None:
         while self._more():
             number, self._number = self._number, self._number + 1
-            await self._send_one(send, self._variants.payload(number))
+            await self._send_one(send, self._payloads.payload(number))
 
     async def _send_one(self, send: Send, payload: bytes) -> None:
         started = time.perf_counter()
@@ -139,7 +142,7 @@ class _Senders:
             self._size_bytes += len(payload)
 
 
-async def _send_grpc(load: Load, variants: Variants) -> Outcome:
+async def _send_grpc(load: Load, payloads: Variants | Stamped) -> Outcome:
     options = [("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(load.address, options=options) as channel:
         await asyncio.wait_for(channel.channel_ready(), 10)
@@ -157,7 +160,7 @@ async def _send_grpc(load: Load, variants: Variants) -> Outcome:
         async def connect() -> Send:
             return send
 
-        return await _Senders(load, variants).run(connect)
+        return await _Senders(load, payloads).run(connect)
 
 
 class _HTTPConnection:
@@ -187,22 +190,23 @@ class _HTTPConnection:
         await self._reader.readline()
 
 
-async def _send_http(load: Load, variants: Variants) -> Outcome:
+async def _send_http(load: Load, payloads: Variants | Stamped) -> Outcome:
     host, _, port = load.address.rpartition(":")
 
     async def connect() -> Send:
         reader, writer = await asyncio.open_connection(host, int(port))
         return _HTTPConnection(reader, writer, f"/v1/{load.signal}").send
 
-    return await _Senders(load, variants).run(connect)
+    return await _Senders(load, payloads).run(connect)
 
 
 def _main() -> None:
     load = Load(**json.load(sys.stdin))
     make = log_template if load.signal == Signal.LOGS else span_template
-    variants = make(load.records, seed=os.getpid()).variants(time.time_ns())
+    template = make(load.records, seed=os.getpid())
+    payloads = Stamped(template, time.time_ns()) if load.stamped else template.variants(time.time_ns())
     send = _send_http if load.transport == "http" else _send_grpc
-    print(json.dumps(asdict(asyncio.run(send(load, variants)))))
+    print(json.dumps(asdict(asyncio.run(send(load, payloads)))))
 
 
 if __name__ == "__main__":

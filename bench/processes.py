@@ -1,7 +1,6 @@
 """Start servers that cannot outlive the bench, and read what their processes use."""
 
 import ctypes
-import os
 import signal
 import socket
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["MemoryPeak", "cpu_seconds", "free_port", "process_tree", "started", "wait_until", "watch_memory"]
+__all__ = ["MemoryPeak", "cpu_seconds", "free_port", "listens", "process_tree", "started", "wait_until", "watch_memory"]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -30,14 +29,17 @@ def _die_with_parent() -> None:
 def started(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, stop: int = signal.SIGTERM
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` with its output in `log` until the block ends, then stop it: `stop`, after 20 s SIGKILL."""
+    """Run `command` with its output in `log` until the block ends, then stop it: `stop`, after 20 s SIGKILL.
+
+    `environment` is the whole of it, None for ours.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **(environment or {})},
+            env=environment,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - the bench has no thread yet that holds a lock here
         )
     try:
@@ -55,6 +57,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listens(address: str) -> bool:
+    """Say whether `host:port` takes connections."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0, step: float = 0.02) -> None:

@@ -1,6 +1,7 @@
 """Figures, what they must reach, and the table and JSON they are shown in."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -77,7 +78,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     if not values:
         raise ValueError("no values")
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def _number(value: float | None) -> str:

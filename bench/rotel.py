@@ -1,13 +1,12 @@
 """Rotel, the Rust collector from its wheel, with its blackhole exporter: the reference of ingest."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import files, version
 from pathlib import Path
 
-from bench.processes import free_port, started, wait_until
+from bench.processes import free_port, listens, started, wait_until
 
 __all__ = ["Rotel", "running_rotel"]
 
@@ -44,11 +43,5 @@ def running_rotel(directory: Path) -> Iterator[Rotel]:
         "--otlp-grpc-max-recv-msg-size-mib=64",
     ]
     with started(command, log) as process:
-        wait_until(lambda: _listens(grpc) and _listens(http), "Rotel to listen", 20)
+        wait_until(lambda: listens(grpc) and listens(http), "Rotel to listen", 20)
         yield Rotel(process.pid, grpc, http, version("rotel"))
-
-
-def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with socket.socket() as probe:
-        return probe.connect_ex((host, int(port))) == 0

@@ -1,0 +1,103 @@
+"""The bench's own parts, at a tiny size; no figure is judged here."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from ganglion_collector.otlp import Signal, count_items, item_lists, parse_request
+from rich.console import Console
+
+from bench.data import Template, log_template, span_template
+from bench.load import Load
+from bench.load import run as send
+from bench.report import Budget, Figure, percentile, show, write_json
+from bench.rotel import running_rotel
+
+TEMPLATES = [log_template(60), span_template(60)]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=["logs", "traces"])
+def test_stamped_requests_share_no_trace(template: Template) -> None:
+    now = time.time_ns()
+    one, two = (parse_request(template.signal, template.stamp(number, now)) for number in (1, 2))
+    assert count_items(template.signal, one) == 60
+    ours, others = (
+        {item.trace_id for items in item_lists(template.signal, request) for item in items} for request in (one, two)
+    )
+    assert len(ours) == len(others) >= 3
+    assert ours.isdisjoint(others)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=["logs", "traces"])
+def test_every_time_is_near_the_stamp(template: Template) -> None:
+    now = time.time_ns()
+    request = parse_request(template.signal, template.stamp(7, now))
+    field = "time_unix_nano" if template.signal is Signal.LOGS else "end_time_unix_nano"
+    times = [getattr(item, field) for items in item_lists(template.signal, request) for item in items]
+    assert all(abs(at - now) <= 1 << 32 for at in times)
+
+
+def test_first_trace_is_the_one_stamped() -> None:
+    request = parse_request(Signal.LOGS, TEMPLATES[0].stamp(41, time.time_ns()))
+    first = next(iter(next(iter(item_lists(Signal.LOGS, request)))))
+    assert first.trace_id.hex() == TEMPLATES[0].first_trace(41)
+
+
+def test_variants_differ() -> None:
+    variants = TEMPLATES[0].variants(time.time_ns())
+    payloads = {variants.payload(number) for number in range(1000)}
+    assert len(payloads) == 1000
+    assert {len(payload) for payload in payloads} == {len(TEMPLATES[0].payload)}
+
+
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+@pytest.mark.parametrize("signal", ["logs", "traces"])
+def test_load_counts_what_a_real_server_acknowledged(tmp_path: Path, transport: str, signal: str) -> None:
+    with running_rotel(tmp_path) as rotel:
+        outcome = send(Load(getattr(rotel, transport), transport, signal, records=20, requests=30))
+    assert (outcome.requests, outcome.records, outcome.all_records, outcome.refused) == (30, 600, 600, 0)
+    assert len(outcome.latencies) == 30
+
+
+def test_load_without_a_server_says_so() -> None:
+    with pytest.raises(RuntimeError, match="the load generator failed"):
+        send(Load("127.0.0.1:1", "http", requests=1))
+
+
+@pytest.mark.parametrize(
+    ("budget", "value", "reached"),
+    [
+        (Budget(0.5, 1.5), 0.4, "no"),
+        (Budget(0.5, 1.5), 0.5, "first mark"),
+        (Budget(0.5, 1.5), 1.5, "goal"),
+        (Budget(600, 400, "less"), 601, "no"),
+        (Budget(600, 400, "less"), 500, "first mark"),
+        (Budget(600, 400, "less"), 400, "goal"),
+    ],
+)
+def test_budget_is_judged(budget: Budget, value: float, reached: str) -> None:
+    assert budget.reached(value) == reached
+
+
+def test_percentile_is_the_nearest_rank() -> None:
+    values = [float(number) for number in range(100, 0, -1)]
+    assert [percentile(values, percent) for percent in (0, 50, 99, 100)] == [1, 50, 99, 100]
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 50)
+
+
+def test_report_shows_ratio_and_writes_it(tmp_path: Path) -> None:
+    figures = [("ingest", Figure("logs", 300_000, "/s", 600_000, Budget(0.5, 1.5), "2 rounds"))]
+    console = Console(record=True, width=140)
+    show(figures, console)
+    text = console.export_text()
+    assert "0.50" in text
+    assert "first mark" in text
+    assert "2 rounds" in text
+    target = tmp_path / "new" / "figures.json"
+    write_json(figures, {"rows": "TimeoutError: late"}, target)
+    document = json.loads(target.read_text())
+    assert document["figures"][0]["ratio"] == 0.5
+    assert document["figures"][0]["reached"] == "first mark"
+    assert document["failed"] == {"rows": "TimeoutError: late"}
