@@ -10,8 +10,8 @@ from ganglion_collector.errors import PartialSuccess
 from ganglion_collector.otlp import response_type
 from ganglion_collector.tls import TLSClientConfig
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from pydantic import Field, SecretStr, field_validator
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -190,7 +190,8 @@ def _failure(code: int, headers: httpx.Headers, body: bytes) -> ExportError:
     reason = _otlp.printable(status.message) if status and status.message else httpx.codes.get_reason_phrase(code)
     message = f"HTTP {code}: {reason}" if reason else f"HTTP {code}"
     if code in _RETRYABLE:
-        return RetryableError(message, _retry_after(headers.get("retry-after")) or _otlp.retry_delay(status))
+        asked = _retry_after(headers.get("retry-after"))
+        return RetryableError(message, _otlp.retry_delay(status) if asked is None else asked)
     return PermanentError(message, divisible=code in _DIVISIBLE)
 
 
