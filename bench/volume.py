@@ -8,8 +8,10 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
+from ganglion_query.model import LogFilter
 from ganglion_query.reader import Reader
 
 from bench.data import Template, log_template
@@ -26,8 +28,10 @@ _LOOKUPS = {
     "trace by id": Budget(50, 5, "less"),
     "errors of a user": Budget(100, 10, "less"),
     "an hour, newest 100": Budget(500, 100, "less"),
+    "an hour, error rate of each logger": Budget(500, 100, "less"),
     "full text": Budget(1000, 200, "less"),
 }
+_SEARCHES = ("amber contract", "juniper", "fjord raven", "basalt pdf", "onyx turns")
 
 
 async def _rate(dsn: str, templates: Sequence[Template], first: int, count: int) -> float:
@@ -84,13 +88,23 @@ def _timed(name: str, calls: Sequence[Callable[[], object]]) -> Figure:
 def _lookups(dsn: str, count: int) -> Iterator[Figure]:
     reader = Reader(dsn)
     samples = _samples(dsn, count)
-    day = datetime.now(UTC) - timedelta(days=1)
-    hour = datetime.now(UTC) - timedelta(hours=1)
-    words = ["amber contract", "juniper", "fjord raven", "basalt pdf", "onyx turns"]
-    yield _timed("trace by id", [lambda t=trace: reader.trace(t) for trace, _ in samples])
-    yield _timed("errors of a user", [lambda u=user: reader.errors(user=u, since=day) for _, user in samples])
-    yield _timed("an hour, newest 100", [lambda: reader.logs(since=hour, limit=100) for _ in samples])
-    yield _timed("full text", [lambda w=w: reader.logs(search=w, since=day, limit=100) for w in words * (count // 5)])
+    now = datetime.now(UTC)
+    day, hour = now - timedelta(days=1), LogFilter(since=now - timedelta(hours=1), until=now)
+    searches = [LogFilter(search=words, since=day) for words in _SEARCHES] * (count // len(_SEARCHES))
+    yield _timed("trace by id", [partial(reader.trace, trace) for trace, _ in samples])
+    yield _timed("errors of a user", [partial(reader.errors, user=user, since=day) for _, user in samples])
+    yield _timed("an hour, newest 100", [partial(reader.logs, hour)] * count)
+    yield _timed("an hour, error rate of each logger", [partial(_error_rate, dsn, now)] * (count // 5))
+    yield _timed("full text", [partial(reader.logs, search) for search in searches])
+
+
+def _error_rate(dsn: str, now: datetime) -> None:
+    query = (
+        "SELECT logger, count(*), avg((level = 'ERROR')::int) FROM logs "
+        "WHERE timestamp BETWEEN %s AND %s GROUP BY logger"
+    )
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(query, [now - timedelta(hours=1), now]).fetchall()
 
 
 def run(scale: Scale) -> Iterator[Figure]:
