@@ -1,0 +1,1 @@
+"""Extensions: one module for each, its name is the type."""

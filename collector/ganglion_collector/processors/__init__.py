@@ -1,0 +1,1 @@
+"""Processors: one module for each, its name is the type."""
