@@ -153,7 +153,7 @@ def _imported(kind: Kind, name: str) -> AnyFactory | None:
     except ImportError as error:
         raise BrokenComponentError(_what_to_install(name, error)) from error
     factory: Any = getattr(module, "factory", None)
-    return factory if _is_factory(kind, factory) else None
+    return factory if _is_factory(factory, kind) else None
 
 
 def _loaded(kind: Kind, point: metadata.EntryPoint) -> AnyFactory:
@@ -161,12 +161,12 @@ def _loaded(kind: Kind, point: metadata.EntryPoint) -> AnyFactory:
         factory: object = point.load()
     except Exception as error:
         raise BrokenComponentError(f"{point.value} cannot be imported: {type(error).__name__}: {error}") from error
-    if _is_factory(kind, factory):
+    if _is_factory(factory, kind):
         return factory
     raise BrokenComponentError(f"{point.value} is not a {_FACTORIES[kind].__name__}")
 
 
-def _is_factory(kind: Kind, value: object) -> TypeGuard[AnyFactory]:
+def _is_factory(value: object, kind: Kind) -> TypeGuard[AnyFactory]:
     return isinstance(value, _FACTORIES[kind])
 
 
