@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, TextIO
 
 from ganglion_collector.component import Batch, ExporterConfig, ExporterFactory, Signal
 from ganglion_collector.errors import InvalidRequestError, RetryableError
@@ -19,14 +19,16 @@ _LONGEST_VALUE = 500
 class DebugConfig(ExporterConfig):
     """The Collector's `debug` exporter."""
 
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "use_internal_logger": "batches are printed to output_paths, never into the collector's own log"
+    }
+
     verbosity: Literal["basic", "normal", "detailed"] = "basic"
     """`basic` prints one line for each batch, `normal` one for each item as well, `detailed` every field."""
     sampling_initial: int = Field(default=2, ge=0)
     """Batches of a second that are all printed."""
     sampling_thereafter: int = Field(default=1, ge=0)
     """Of a second's further batches every so manieth is printed; 0 prints none of them."""
-    use_internal_logger: bool = True
-    """Without effect: batches never go into the collector's own log."""
     output_paths: list[Literal["stdout", "stderr"]] = Field(default=["stdout"], min_length=1)
     """Where batches are printed."""
 

@@ -1,7 +1,8 @@
 """Send batches on by OTLP over gRPC."""
 
 import re
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import grpc
 import grpc.aio
@@ -57,12 +58,22 @@ class KeepaliveConfig(Config):
 class OTLPGRPCConfig(_otlp.OTLPExporterConfig):
     """The Collector's `otlp_grpc` exporter (`otlp` is its older name)."""
 
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "balancer_name": "there is one connection, to the first address that answers",
+        "middlewares": "there are none",
+        "read_buffer_size": "gRPC's library chooses it",
+        "wait_for_ready": "an attempt that finds no connection fails and is made again by retry_on_failure",
+        "write_buffer_size": "gRPC's library chooses it",
+    }
+
     endpoint: str
     """`host:port`, `https://host:port` (TLS), `http://host:port` (none unless `tls` is set), or `unix:/path`."""
     compression: Literal["gzip", "deflate", "zlib", "none", ""] = "gzip"
     """How requests are compressed."""
     keepalive: KeepaliveConfig | None = None
     """Pings on a quiet connection."""
+    authority: str = ""
+    """Value of the `:authority` header, instead of the endpoint."""
 
     @field_validator("compression", mode="before")
     @classmethod
@@ -158,6 +169,8 @@ def _channel_options(config: OTLPGRPCConfig) -> list[tuple[str, Any]]:
     ]
     if config.tls.server_name_override:
         options.append(("grpc.ssl_target_name_override", config.tls.server_name_override))
+    if config.authority:
+        options.append(("grpc.default_authority", config.authority))
     if config.keepalive is not None and config.keepalive.time:
         options += [
             ("grpc.keepalive_time_ms", round(config.keepalive.time * 1000)),

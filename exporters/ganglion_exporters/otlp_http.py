@@ -3,10 +3,10 @@
 import asyncio
 import gzip
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import httpx
 import zstandard
@@ -24,6 +24,7 @@ _CONTENT_TYPE = "application/x-protobuf"
 _RETRYABLE = {429, 502, 503, 504}
 # Only these can be about some item of the request; anything else is about the sender or the service.
 _DIVISIBLE = {400, 413, 422, 500}
+_POOL = "an exporter has one request under way and keeps its connection"
 _RESERVED = {"content-type", "content-encoding", "content-length", "transfer-encoding", "host", "connection"}
 
 
@@ -36,6 +37,22 @@ class CompressionParams(Config):
 
 class OTLPHTTPConfig(_otlp.OTLPExporterConfig):
     """The Collector's `otlp_http` exporter (`otlphttp` is its older name)."""
+
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "cookies": "none are kept",
+        "disable_keep_alives": _POOL,
+        "force_attempt_http2": "requests go out by HTTP/1.1",
+        "http2_ping_timeout": "requests go out by HTTP/1.1",
+        "http2_read_idle_timeout": "requests go out by HTTP/1.1",
+        "idle_conn_timeout": _POOL,
+        "max_conns_per_host": _POOL,
+        "max_idle_conns": _POOL,
+        "max_idle_conns_per_host": _POOL,
+        "middlewares": "there are none",
+        "profiles_endpoint": "profiles are not received",
+        "read_buffer_size": "the HTTP library chooses it",
+        "write_buffer_size": "the HTTP library chooses it",
+    }
 
     timeout: Duration = Field(default=30.0, ge=0)
     """Longest time for one attempt; 0 is no limit."""
