@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 
 import grpc
 import grpc.aio
@@ -170,6 +171,8 @@ def _http_send(address: str, signal: Signal) -> Send:
 
 def _victims(run: _Run) -> dict[str, list[psutil.Process]]:
     """Return the processes that run, by kind."""
+    if run.process.poll() is not None:
+        raise RuntimeError(f"the collector stopped by itself with {run.process.returncode}")
     supervisor = psutil.Process(run.process.pid)
     found: dict[str, list[psutil.Process]] = {"supervisor": [supervisor]}
     for process in supervisor.children(recursive=True):
@@ -220,18 +223,18 @@ async def _progress(run: _Run) -> None:
 
 
 async def _load(run: _Run) -> None:
-    async with grpc.aio.insecure_channel(run.faults.grpc, [("grpc.max_reconnect_backoff_ms", 500)]) as channel:
-        async with asyncio.TaskGroup() as tasks:
-            for signal_, index in ((s, i) for s in _SERVICES for i in range(run.faults.senders)):
-                tasks.create_task(_send_all(run, f"grpc{index}", signal_, _grpc_send(channel, signal_)))
-                tasks.create_task(_send_all(run, f"http{index}", signal_, _http_send(run.faults.http, signal_)))
-            await _kill_all(run)
-            run.stopping = True
+    options = [("grpc.max_reconnect_backoff_ms", 500)]
+    async with grpc.aio.insecure_channel(run.faults.grpc, options) as channel, asyncio.TaskGroup() as tasks:
+        for kind, index in product(_SERVICES, range(run.faults.senders)):
+            tasks.create_task(_send_all(run, f"grpc{index}", kind, _grpc_send(channel, kind)))
+            tasks.create_task(_send_all(run, f"http{index}", kind, _http_send(run.faults.http, kind)))
+        await _kill_all(run)
+        run.stopping = True
 
 
-def _stored(dsn: str, signal_: Signal) -> list[str]:
+def _stored(dsn: str, kind: Signal) -> list[str]:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        return [name for (name,) in connection.execute(_STORED[signal_])]
+        return [name for (name,) in connection.execute(_STORED[kind])]
 
 
 async def _await_stored(run: _Run) -> dict[Signal, list[str]]:
