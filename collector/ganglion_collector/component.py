@@ -306,10 +306,14 @@ class Admission(Protocol):
 
 
 class Authenticator(Protocol):
-    """Checks a request's credentials."""
+    """Checks a request's credentials; header names are lower case."""
+
+    def recognise(self, headers: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Return what `authenticate` would where that takes no time, None where it must be asked. Never blocks."""
+        ...
 
     def authenticate(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Return what is known of the sender (`Record.context`); header names are lower case.
+        """Return what is known of the sender (`Record.context`). May take long and runs in a thread.
 
         Raises:
             UnauthenticatedError: the credentials are missing or wrong; the message holds none of them.

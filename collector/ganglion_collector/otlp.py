@@ -31,6 +31,7 @@ __all__ = [
     "Signal",
     "count_items",
     "drop_empty",
+    "entry_lists",
     "item_lists",
     "parse_request",
     "request_type",
@@ -93,16 +94,21 @@ def parse_request(signal: Signal, payload: bytes) -> Request:
         raise InvalidRequestError(f"not a protobuf {_REQUESTS[signal].__name__}: {error}") from None
 
 
-def item_lists(signal: Signal, request: Request) -> Iterator[Any]:
-    """Yield every repeated field that holds items, in wire order; deleting from it changes `request`."""
-    resources, scopes, items = _FIELDS[signal]
+def entry_lists(signal: Signal, request: Request) -> Iterator[Any]:
+    """Yield the repeated field of spans, metrics or log records of each scope, in wire order."""
+    resources, scopes, entries = _FIELDS[signal]
     for resource in getattr(request, resources):
         for scope in getattr(resource, scopes):
-            if signal is not Signal.METRICS:
-                yield getattr(scope, items)
-                continue
-            for metric in scope.metrics:
-                yield _data_points(metric)
+            yield getattr(scope, entries)
+
+
+def item_lists(signal: Signal, request: Request) -> Iterator[Any]:
+    """Yield every repeated field that holds items, in wire order; deleting from it changes `request`."""
+    if signal is not Signal.METRICS:
+        yield from entry_lists(signal, request)
+        return
+    for metrics in entry_lists(signal, request):
+        yield from map(_data_points, metrics)
 
 
 def _data_points(metric: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Receivers: one module or package for each component type."""

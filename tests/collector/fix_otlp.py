@@ -1,0 +1,103 @@
+"""An OTLP receiver on free ports, with an acceptor that remembers or refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+from ganglion_collector.component import Authenticator, ReceiverSettings, Signal
+from ganglion_collector.otlp import Request, parse_request
+from ganglion_collector.receivers.otlp import OTLPReceiver, factory
+
+METHODS = {
+    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
+
+
+@dataclass
+class Accepted:
+    signal: Signal
+    payload: bytes
+    item_count: int
+    context: Mapping[str, str]
+
+    @property
+    def request(self) -> Request:
+        return parse_request(self.signal, self.payload)
+
+
+@dataclass
+class RunningReceiver:
+    """A started receiver; `accepted` is what it handed over, `failure` what its acceptor raises."""
+
+    receiver: OTLPReceiver
+    addresses: dict[str, str]
+    accepted: list[Accepted] = field(default_factory=list)
+    failure: Exception | None = None
+    gate: asyncio.Event | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def grpc(self) -> str:
+        return self.addresses["otlp/grpc"]
+
+    @property
+    def port(self) -> int:
+        return int(self.addresses["otlp/http"].rpartition(":")[2])
+
+    @property
+    def http(self) -> str:
+        return f"http://{self.addresses['otlp/http']}"
+
+    async def accept(self, signal: Signal, payload: bytes, item_count: int, context: Mapping[str, str]) -> None:
+        self.entered.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.accepted.append(Accepted(signal, payload, item_count, context))
+
+    async def export(self, signal: Signal, message: bytes, **options: Any) -> bytes:
+        """Call Export over gRPC with raw bytes."""
+        async with grpc.aio.insecure_channel(self.grpc) as channel:
+            call: Callable[..., Any] = channel.unary_unary(METHODS[signal])
+            answer: bytes = await call(message, timeout=10, **options)
+            return answer
+
+
+@asynccontextmanager
+async def running_receiver(
+    grpc_config: Mapping[str, Any] | None = None,
+    http_config: Mapping[str, Any] | None = None,
+    *,
+    signals: frozenset[Signal] = frozenset(Signal),
+    authenticators: Mapping[str, Authenticator] | None = None,
+) -> AsyncIterator[RunningReceiver]:
+    config = factory.config.model_validate(
+        {
+            "protocols": {
+                "grpc": {"endpoint": "127.0.0.1:0", **(grpc_config or {})},
+                "http": {"endpoint": "127.0.0.1:0", **(http_config or {})},
+            }
+        }
+    )
+    addresses: dict[str, str] = {}
+    # The receiver and its acceptor know each other: the acceptor is looked up when it is called.
+    running: RunningReceiver
+
+    async def accept(signal: Signal, payload: bytes, item_count: int, context: Mapping[str, str]) -> None:
+        await running.accept(signal, payload, item_count, context)
+
+    settings = ReceiverSettings("otlp", signals, accept, authenticators or {}, addresses.__setitem__)
+    receiver = OTLPReceiver(config, settings)
+    running = RunningReceiver(receiver, addresses)
+    await receiver.start()
+    try:
+        yield running
+    finally:
+        await receiver.shutdown()
