@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
@@ -42,15 +43,13 @@ def _study(name: str, arguments: list[str]) -> None:
     runpy.run_module(f"bench.{name}", run_name="__main__")
 
 
-def _measure(name: str, scale: Scale, console: Console) -> list[tuple[str, Figure]]:
+def _measure(name: str, scale: Scale, console: Console) -> Iterator[tuple[str, Figure]]:
     console.print(f"{name}: {_about(name)}", style="bold", highlight=False, markup=False)
     begin = time.monotonic()
-    figures: list[tuple[str, Figure]] = []
     for figure in import_module(f"bench.{name}").run(scale):
-        figures.append((name, figure))
         console.print(f"  {figure.what}: {figure.judged:,.4g}", highlight=False, markup=False)
+        yield name, figure
     console.print(f"  took {time.monotonic() - begin:.0f} s", style="dim", highlight=False)
-    return figures
 
 
 def _run(names: list[str], scale: Scale, console: Console) -> tuple[list[tuple[str, Figure]], dict[str, str]]:
@@ -58,16 +57,22 @@ def _run(names: list[str], scale: Scale, console: Console) -> tuple[list[tuple[s
     failed: dict[str, str] = {}
     for name in names:
         try:
-            figures += _measure(name, scale, console)
+            figures.extend(_measure(name, scale, console))
         except Exception as error:  # noqa: BLE001 - one measure that fails must not cost the others' figures
             failed[name] = f"{type(error).__name__}: {error}"
             traceback.print_exc()
     return figures, failed
 
 
+def _name(text: str) -> str:
+    if text not in (*MEASURES, *STUDIES):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join((*MEASURES, *STUDIES))}")
+    return text
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*MEASURES, *STUDIES, []], help="what to measure; default: all")
+    parser.add_argument("names", nargs="*", type=_name, metavar="name", help="what to measure; default: all measures")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, shorter runs, rougher figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures")
     parser.add_argument(

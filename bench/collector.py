@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from bench.processes import free_port, listens, started, wait_until
 
-__all__ = ["Collector", "running_collector"]
+__all__ = ["Collector", "running_collector", "write_configuration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,15 @@ def _configuration(collector: Collector, exporters: dict[str, object], quota_mib
     }
 
 
+def write_configuration(directory: Path, exporters: dict[str, object], *, quota_mib: int) -> Collector:
+    """Write `config.yaml` and make the home folder under `directory`; return the collector as it will be, with pid 0."""
+    grpc, http, health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(4))
+    planned = Collector(0, grpc, http, health, metrics, directory / "home")
+    planned.home.mkdir(mode=0o711, parents=True)
+    (directory / "config.yaml").write_text(json.dumps(_configuration(planned, exporters, quota_mib)))
+    return planned
+
+
 def _healthy(collector: Collector) -> bool:
     try:
         with urlopen(f"http://{collector.health}/", timeout=2) as answer:
@@ -83,14 +92,10 @@ def running_collector(
     Raises:
         RuntimeError: it stopped or did not become healthy; the end of its log is the message.
     """
-    home = directory / "home"
-    home.mkdir(parents=True)
-    grpc, http, health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(4))
-    config, log = directory / "config.yaml", directory / "collector.log"
-    command = [str(Path(sys.executable).with_name("ganglion")), "run", "--config", str(config)]
-    planned = Collector(0, grpc, http, health, metrics, home)
-    config.write_text(json.dumps(_configuration(planned, exporters, quota_mib)))
-    with started(command, log, {**os.environ, "GANGLION_HOME": str(home)}) as process:
+    planned = write_configuration(directory, exporters, quota_mib=quota_mib)
+    log = directory / "collector.log"
+    command = [str(Path(sys.executable).with_name("ganglion")), "run", "--config", str(directory / "config.yaml")]
+    with started(command, log, {**os.environ, "GANGLION_HOME": str(planned.home)}) as process:
         collector = replace(planned, pid=process.pid)
         try:
             wait_until(

@@ -14,13 +14,24 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["MemoryPeak", "cpu_seconds", "free_port", "listens", "process_tree", "started", "wait_until", "watch_memory"]
+__all__ = [
+    "MemoryPeak",
+    "cpu_seconds",
+    "die_with_parent",
+    "free_port",
+    "listens",
+    "process_tree",
+    "started",
+    "wait_until",
+    "watch_memory",
+]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Tie this process to its parent, as a `preexec_fn` (Linux)."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -40,7 +51,7 @@ def started(
             stdout=output,
             stderr=output,
             env=environment,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - the bench has no thread yet that holds a lock here
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - the bench has no thread yet that holds a lock here
         )
     try:
         yield process

@@ -1,0 +1,61 @@
+"""Exactly once under faults: kill -9 of random processes under load, at least 50 times, then every record is counted."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ganglion_collector.embedded import EmbeddedPostgreSQL
+
+from bench.collector import write_configuration
+from bench.fault_engine import Faults, Verdict, run_faults
+from bench.processes import die_with_parent
+from bench.report import Budget, Figure, Scale
+
+__all__ = ["embedded_faults", "run"]
+
+
+def embedded_faults(directory: Path, kills: int, seed: int = 0) -> Faults:
+    """Return a run against `ganglion up`'s processes, everything under `directory`, on free ports."""
+    planned = write_configuration(directory, {"postgresql": {"dsn": "${env:GANGLION_DATABASE_URL}"}}, quota_mib=512)
+    return Faults(
+        start=lambda: _start(directory, planned.home),
+        grpc=planned.grpc,
+        http=planned.http,
+        dsn=EmbeddedPostgreSQL(planned.home).dsn,
+        kills=kills,
+        seed=seed,
+    )
+
+
+def _start(directory: Path, home: Path) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if name != "GANGLION_DATABASE_URL"}
+    program = [str(Path(sys.executable).with_name("ganglion")), "run", "--config", str(directory / "config.yaml")]
+    with (directory / "collector.log").open("ab") as log:
+        return subprocess.Popen(
+            program,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**environment, "GANGLION_HOME": str(home)},
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only sets the death signal
+        )
+
+
+def _note(verdict: Verdict) -> str:
+    kills = ", ".join(f"{count} {kind}" for kind, count in sorted(verdict.kills.items()))
+    wrong = {"lost": verdict.lost, "doubled": verdict.doubled, "unknown": verdict.unknown}
+    found = "; ".join(f"{what}: {' '.join(ids)}" for what, ids in wrong.items() if ids) or "none lost, none doubled"
+    return f"killed {kills}; {verdict.requests} requests, {verdict.retries} retries; {found}"
+
+
+def run(scale: Scale) -> Iterator[Figure]:
+    """Yield stored against acknowledged records; 1 and nothing wrong is what must be."""
+    directory = scale.directory / "faults"
+    directory.mkdir(mode=0o711)
+    verdict = asyncio.run(run_faults(embedded_faults(directory, scale.pick(10, 50))))
+    wrong = len(verdict.lost) + len(verdict.doubled) + len(verdict.unknown)
+    yield Figure("acknowledged records that are stored", verdict.stored, "records", verdict.acknowledged)
+    yield Figure("lost, doubled or unknown", wrong, "records", budget=Budget(0, 0, "less"), note=_note(verdict))
