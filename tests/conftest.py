@@ -1,0 +1,38 @@
+"""What every test has: a clean environment, the fixture files, and a guard over the event loop."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fix_*.py"))
+
+# Wall-clock time, on a machine that is shared: long enough that only a blocking call reaches it.
+_LONGEST_STEP = 3.0
+_LEAKING = ("GANGLION_", "OTEL_", "PG")
+_OURS = "GANGLION_TEST_"
+
+
+def pytest_configure() -> None:
+    for name in [name for name in os.environ if name.startswith(_LEAKING) and not name.startswith(_OURS)]:
+        del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def live_event_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which one step of the event loop took so long that everything else in it stood still."""
+    slow: list[str] = []
+    run = asyncio.Handle._run
+
+    def timed(handle: asyncio.Handle) -> None:
+        start = time.monotonic()
+        run(handle)
+        if time.monotonic() - start > _LONGEST_STEP:
+            slow.append(repr(handle))
+
+    monkeypatch.setattr(asyncio.Handle, "_run", timed)
+    yield
+    assert not slow, f"the event loop stood still for more than {_LONGEST_STEP} s in {slow}"
