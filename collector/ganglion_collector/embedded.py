@@ -14,7 +14,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,11 +23,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ganglion_collector.errors import StartError
-from ganglion_collector.home import reason_of
-from ganglion_collector.launch import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, Launch, permitted_capabilities
+from ganglion_collector.home import Home, reason_of
+from ganglion_collector.launch import Launch
+from ganglion_collector.ownership import (
+    Owner,
+    closed_folders,
+    give,
+    make_private,
+    reading_capability,
+    user_name,
+    write_private,
+)
 from ganglion_collector.postmaster import end_leftovers, is_ready
 
-__all__ = ["Command", "EmbeddedPostgreSQL"]
+__all__ = ["Command", "EmbeddedPostgreSQL", "database_url", "postgresql_port"]
 
 _ROLE = "ganglion"
 _SOCKET_PORT = 5432
@@ -175,14 +183,14 @@ class EmbeddedPostgreSQL:
             )
         owner = self.data.stat().st_uid
         if os.geteuid() not in (0, owner):
-            raise StartError(f"{self.data} belongs to user {_name(owner)}; run as that user or change its owner")
+            raise StartError(f"{self.data} belongs to user {user_name(owner)}; run as that user or change its owner")
 
     def _make_folders(self) -> None:
         owner = self._owner()
         for folder in (self.home / "run", self.home / "logs"):
             folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
         for folder in (self.socket_folder, self.logs):
-            _make_private(folder, owner)
+            make_private(folder, owner)
         (self.socket_folder / f".s.PGSQL.{self._socket_port}.lock").unlink(missing_ok=True)
 
     def _make_data(self) -> None:
@@ -190,13 +198,13 @@ class EmbeddedPostgreSQL:
         owner = self._owner()
         new = self.data.with_name("postgresql.new")
         shutil.rmtree(new, ignore_errors=True)
-        _make_private(new, owner)
+        make_private(new, owner)
         password = secrets.token_urlsafe(24)
-        _write_private(self.password_file, password)
+        write_private(self.password_file, password)
         # initdb runs as the server's user, who may not read ours.
         handed_over = self.socket_folder / "password"
-        _write_private(handed_over, password)
-        _give(handed_over, owner)
+        write_private(handed_over, password)
+        give(handed_over, owner)
         try:
             self._execute("initdb", *_initdb_options(new, handed_over))
             self._execute("postgres", "--single", "-D", str(new), "postgres", stdin=f"CREATE DATABASE {_ROLE};\n")
@@ -212,7 +220,7 @@ class EmbeddedPostgreSQL:
             told = [line for line in lines if "error:" in line or "FATAL:" in line] or lines[-1:]
             raise StartError(f"cannot make the database in {self.data}: {'; '.join(told)}")
 
-    def _owner(self) -> tuple[int, int] | None:
+    def _owner(self) -> Owner | None:
         """Return the user and group the server runs as, None for our own."""
         if os.geteuid() != 0:
             return None
@@ -233,8 +241,8 @@ class EmbeddedPostgreSQL:
         if owner is None:
             return Launch(death_signal=death_signal)
         paths = (self.home, self.logs, self.socket_folder, _program("postgres"), Path(tempfile.gettempdir()))
-        closed = next((folder for path in paths for folder in _closed_folders(path, owner)), None)
-        capability = None if closed is None else _reading_capability(closed, owner)
+        closed = next((folder for path in paths for folder in closed_folders(path, owner)), None)
+        capability = None if closed is None else reading_capability(closed, owner)
         return Launch(*owner, capability, death_signal)
 
 
@@ -275,60 +283,33 @@ def _environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+def database_url(environ: Mapping[str, str]) -> str:
+    """Return the connection string in use: GANGLION_DATABASE_URL, else the embedded server's; may hold a password.
+
+    Raises:
+        StartError: neither is there, or the embedded one does not run.
+    """
+    if given := environ.get("GANGLION_DATABASE_URL"):
+        return given
+    home = Home.of(environ)
+    server = EmbeddedPostgreSQL(home.path, postgresql_port(environ))
+    if not is_ready(server.data):
+        state = "does not run" if server.data.exists() else "was never started"
+        raise StartError(
+            f"the database of {home.path} {state}; run `ganglion up`, or set GANGLION_HOME or GANGLION_DATABASE_URL"
+        )
+    return server.tcp_dsn or server.dsn
 
 
-def _make_private(folder: Path, owner: tuple[int, int] | None) -> None:
-    """Make `folder` readable by `owner` alone; refuse one that another user put there before us."""
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        found = folder.lstat()
-        allowed = {os.geteuid(), owner[0] if owner else os.geteuid()}
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in allowed:
-            raise StartError(f"{folder} belongs to user {_name(found.st_uid)}; remove it") from None
-        folder.chmod(0o700)
-    _give(folder, owner)
+def postgresql_port(environ: Mapping[str, str]) -> int | None:
+    """Return GANGLION_POSTGRES_PORT, None if it is not set.
 
-
-def _give(path: Path, owner: tuple[int, int] | None) -> None:
-    if owner is not None:
-        os.chown(path, *owner)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text + "\n")
-
-
-def _closed_folders(path: Path, owner: tuple[int, int]) -> list[Path]:
-    """Return the folders above `path` that `owner` may not pass through."""
-    uid, gid = owner
-    closed: list[Path] = []
-    for folder in path.resolve().parents:
-        status = folder.stat()
-        bit = stat.S_IXOTH
-        if status.st_uid == uid:
-            bit = stat.S_IXUSR
-        elif status.st_gid == gid:
-            bit = stat.S_IXGRP
-        if not status.st_mode & bit:
-            closed.append(folder)
-    return closed
-
-
-def _reading_capability(closed: Path, owner: tuple[int, int]) -> int:
-    permitted = permitted_capabilities()
-    for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
-        if permitted & (1 << capability):
-            return capability
-    raise StartError(
-        f"PostgreSQL runs as user {_name(owner[0])}, who may not pass through {closed}; set GANGLION_HOME and install "
-        "Python's environment where that user can reach them, or run as another user than root"
-    )
+    Raises:
+        StartError: it is not a port.
+    """
+    text = environ.get("GANGLION_POSTGRES_PORT", "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65_536:
+        raise StartError(f"GANGLION_POSTGRES_PORT is {text!r}; write a port from 1 to 65535, or unset it")
+    return int(text)

@@ -1,0 +1,159 @@
+"""The commands that operate the collector; `ganglion_query` mounts them beside those that ask."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganglion_collector.home import Home
+from ganglion_collector.terminal import Exit, console, fail, print_json, tells_errors
+
+if TYPE_CHECKING:
+    from ganglion_collector.config import CollectorConfig
+
+__all__ = ["ConfigOption", "SetOption", "app", "default_config"]
+
+app = typer.Typer(rich_markup_mode=None)
+
+ConfigOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config",
+        metavar="URI",
+        help="A file, env:NAME or yaml:TEXT; several merge. Default: otel-collector.yaml here, else the shipped one.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Over the configuration: a.b.c=v.")
+]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def default_config() -> str:
+    """Return `otel-collector.yaml` of the current folder, else the shipped one."""
+    here = Path("otel-collector.yaml")
+    packaged = Path(__file__).with_name("otel-collector.yaml")
+    # An editable install has it at the root of the source tree.
+    source = Path(__file__).parents[2] / "otel-collector.yaml"
+    return str(next((path for path in (here, packaged) if path.is_file()), source))
+
+
+@app.command(
+    epilog="\b\nganglion run --config otel-collector.yaml\nganglion run --config F --set exporters.debug.verbosity=basic"
+)
+@tells_errors
+def run(
+    config: ConfigOption = None,
+    sets: SetOption = None,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Start PostgreSQL too, unless GANGLION_DATABASE_URL is set.")
+    ] = False,
+    readiness_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run the collector in the foreground, as in a container. SIGTERM ends it, SIGHUP reads the configuration again."""
+    import asyncio  # noqa: PLC0415 (quick start of other commands)
+
+    from ganglion_collector import supervisor  # noqa: PLC0415
+
+    settings = supervisor.SupervisorSettings(
+        uris=tuple(config or [default_config()]),
+        sets=tuple(sets or ()),
+        environ=dict(os.environ),
+        home=Home.of(os.environ).path,
+        embedded=embedded,
+        readiness_fd=readiness_fd,
+    )
+    raise typer.Exit(asyncio.run(supervisor.run(settings)))
+
+
+@app.command(epilog="\b\nganglion validate --config otel-collector.yaml")
+@tells_errors
+def validate(config: ConfigOption = None, sets: SetOption = None) -> None:
+    """Check a configuration: every error on one line, exit code 1 if there is any. Nothing is started."""
+    environ = dict(os.environ)
+    if not environ.get("GANGLION_DATABASE_URL"):
+        from ganglion_collector.embedded import EmbeddedPostgreSQL  # noqa: PLC0415
+
+        environ["GANGLION_DATABASE_URL"] = EmbeddedPostgreSQL(Home.of(environ).path).dsn
+        typer.echo(
+            "note: GANGLION_DATABASE_URL is not set; `ganglion up` brings its own, `ganglion run` needs it", err=True
+        )
+    loaded = _load(config, sets, environ)
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    ways = ", ".join(
+        f"{id_} ({', '.join(one.receivers)} to {', '.join(one.exporters)})" for id_, one in loaded.pipelines.items()
+    )
+    typer.echo(f"valid: {ways}")
+
+
+@app.command()
+@tells_errors
+def components(as_json: AsJSON = False) -> None:
+    """List the components that a configuration can name, third parties' too."""
+    from ganglion_collector.config import list_components  # noqa: PLC0415
+
+    rows = list_components()
+    if as_json:
+        print_json(rows)
+        return
+    width = max(len(row.type) for row in rows)
+    for row in rows:
+        told = row.problem or ", ".join(row.signals)
+        also = f"  (also {', '.join(row.aliases)})" if row.aliases else ""
+        origin = "" if row.origin == "ganglion" else f"  from {row.origin}"
+        typer.echo(f"{row.kind:<10} {row.type:<{width}}  {told}{also}{origin}".rstrip())
+
+
+@app.command(epilog='\b\npsql "$(ganglion dsn)"')
+@tells_errors
+def dsn() -> None:
+    """Print the connection string of the database in use, with its password if it has one."""
+    from ganglion_collector.embedded import database_url  # noqa: PLC0415
+
+    typer.echo(database_url(os.environ))
+
+
+@app.command()
+@tells_errors
+def status(as_json: AsJSON = False) -> None:
+    """Show processes and addresses; exit code 0 if all is healthy, else 1."""
+    from ganglion_collector.background import read_status  # noqa: PLC0415
+
+    found = read_status(Home.of(os.environ))
+    if as_json:
+        print_json(found)
+    else:
+        _print_status(found)
+    raise typer.Exit(int(Exit.OK if found["healthy"] else Exit.FAILED))
+
+
+@app.command()
+@tells_errors
+def down() -> None:
+    """Stop what `ganglion up` started; data stays."""
+    from ganglion_collector.background import stop  # noqa: PLC0415
+
+    home = Home.of(os.environ)
+    with console(error=True).status("Stopping: what was acknowledged is safe, what is in hand is finished"):
+        ended = stop(home)
+    typer.echo(f"Stopped; the data stays in {home.path}." if ended else f"Nothing runs in {home.path}.")
+
+
+def _print_status(found: Mapping[str, Any]) -> None:
+    typer.echo("healthy" if found["healthy"] else f"not healthy: {found['reason']}")
+    for process in found["processes"]:
+        reason = f"  {process['reason']}" if process.get("reason") else ""
+        typer.echo(f"  {process['name']:<28} {process['state']:<12} {process['pid'] or '-':>8}{reason}")
+    for name, address in found["addresses"].items():
+        typer.echo(f"  {name:<28} {address}")
+
+
+def _load(config: list[str] | None, sets: list[str] | None, environ: Mapping[str, str]) -> "CollectorConfig":
+    try:
+        from ganglion_collector.config import load  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        fail(f"the collector needs the Python package {error.name}; pip install 'ganglion[collector]'")
+    return load(config or [default_config()], sets=sets or (), environ=environ)
