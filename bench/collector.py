@@ -61,7 +61,7 @@ def _configuration(collector: Collector, exporters: dict[str, object], quota_mib
 
 
 def write_configuration(directory: Path, exporters: dict[str, object], *, quota_mib: int) -> Collector:
-    """Write `config.yaml` and make the home folder under `directory`; return the collector as it will be, with pid 0."""
+    """Write `config.yaml` and make the home folder under `directory`; return the collector to be, with pid 0."""
     grpc, http, health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(4))
     planned = Collector(0, grpc, http, health, metrics, directory / "home")
     planned.home.mkdir(mode=0o711, parents=True)

@@ -1,4 +1,4 @@
-"""Exactly once under faults: kill -9 of random processes under load, at least 50 times, then every record is counted."""
+"""Exactly once under faults: kill -9 of random processes under load, then every acknowledged record is counted."""
 
 import asyncio
 import os
