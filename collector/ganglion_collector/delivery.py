@@ -99,10 +99,8 @@ class Delivery:
         Raises:
             StoppedError: `stop` was called before it could be asked.
         """
-        if not isinstance(self._exporter, KeepsPosition):
-            return None
         exporter = self._exporter
-        found = await self._insist(lambda: exporter.position(source))
+        found = await self._insist(lambda: exporter.position(source)) if isinstance(exporter, KeepsPosition) else None
         self._health.ok()
         return found
 

@@ -1,0 +1,186 @@
+"""A child process of the supervisor: the receivers with the journal's writer, or one worker.
+
+Run as `python -m ganglion_collector.child`. Its settings, which may hold secrets, come as the first line of standard
+input; the end of that input is the end of the supervisor and, at once, of this process. What it has to tell goes as
+JSON lines to the descriptor that the settings name.
+"""
+
+import asyncio
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import uvloop
+
+from ganglion_collector import config, log, pipeline
+from ganglion_collector.doorbell import Doorbell
+from ganglion_collector.errors import CollectorError
+
+__all__ = ["ChildSettings", "main"]
+
+_logger = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSettings:
+    """What a child needs to know.
+
+    `route` is (pipeline, exporter) for a worker, None for the receiver process; `status` the descriptor to report on;
+    `bells` the descriptors to ring (receiver) or the one to wait on (worker).
+    """
+
+    name: str
+    parent: int
+    raw: Mapping[str, Any]
+    home: str
+    status: int
+    bells: tuple[int, ...]
+    log_level: str
+    log_encoding: log.Encoding
+    route: tuple[str, str] | None = field(default=None)
+
+    def line(self) -> bytes:
+        """Return the settings as the first line of a child's standard input."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def of(cls, line: bytes) -> "ChildSettings":
+        fields: dict[str, Any] = json.loads(line)
+        route = fields.pop("route")
+        bells = tuple(fields.pop("bells"))
+        return cls(**fields, bells=bells, route=tuple(route) if route else None)
+
+
+class _Report:
+    """Tells the supervisor; each message is one line of JSON."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, **message: Any) -> None:
+        os.write(self._descriptor, json.dumps(message).encode() + b"\n")
+
+    def component(self, name: str, status: str, reason: str = "") -> None:
+        self.send(event="component", component=name, status=status, reason=reason)
+
+
+class _ReportedHealth:
+    """A worker's health, told when it changes."""
+
+    def __init__(self, report: _Report, component: str) -> None:
+        self._report = report
+        self._component = component
+        self._reason: str | None = None
+
+    def ok(self) -> None:
+        self._tell("")
+
+    def failing(self, reason: str) -> None:
+        self._tell(reason)
+
+    def _tell(self, reason: str) -> None:
+        if reason != self._reason:
+            self._reason = reason
+            self._report.component(self._component, "StatusRecoverableError" if reason else "StatusOK", reason)
+
+
+def main() -> None:
+    """Run a child until SIGTERM, or the end of its supervisor."""
+    channel = os.fdopen(os.dup(0), "rb", buffering=0)
+    line = _first_line(channel)
+    if not line:
+        sys.exit("this module is started by the supervisor only")
+    settings = ChildSettings.of(line)
+    _end_with(settings.parent, channel)
+    log.configure(settings.log_level, settings.log_encoding, settings.name)
+    report = _Report(settings.status)
+    try:
+        loaded = config.from_mapping(settings.raw)
+        uvloop.run(_receive(settings, loaded, report) if settings.route is None else _work(settings, loaded, report))
+    except (CollectorError, OSError) as error:
+        _fail(report, str(error))
+    except Exception as error:  # noqa: BLE001 (said, and the process ends)
+        _logger.error("failed unexpectedly", extra={"stack": log.stack(error)})
+        _fail(report, f"unexpected {type(error).__qualname__}")
+
+
+def _fail(report: _Report, reason: str) -> None:
+    report.send(event="failed", reason=reason)
+    sys.exit(1)
+
+
+async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, report: _Report) -> None:
+    stop = asyncio.Event()
+    _on_terminate(stop.set)
+    where = pipeline.places(loaded, Path(settings.home))
+    intake = pipeline.make_intake(loaded, where, settings.bells)
+    try:
+        await intake.start()
+        receivers = pipeline.make_receivers(
+            loaded, intake, lambda name, address: report.send(event="address", name=name, address=address)
+        )
+        for name, receiver in receivers.items():
+            await intake.start_receiver(receiver)
+            report.component(f"receiver:{name}", "StatusOK")
+        report.send(event="ready")
+        await stop.wait()
+    finally:
+        await intake.shutdown()
+
+
+async def _work(settings: ChildSettings, loaded: config.CollectorConfig, report: _Report) -> None:
+    assert settings.route is not None
+    route = pipeline.Route(*settings.route)
+    health = _ReportedHealth(report, route.component)
+    where = pipeline.places(loaded, Path(settings.home))
+    parts = pipeline.make_worker(loaded, where, route, Doorbell(settings.bells[0]), health)
+    _on_terminate(parts.worker.stop)
+    try:
+        await parts.exporter.start()
+        report.send(event="ready")
+        await parts.worker.run()
+    finally:
+        await parts.exporter.shutdown()
+        parts.close()
+
+
+def _on_terminate(stop: Callable[[], None]) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+
+
+def _first_line(channel: BinaryIO) -> bytes:
+    parts: list[bytes] = []
+    while part := channel.read(65_536):
+        parts.append(part)
+        if part.endswith(b"\n"):
+            break
+    return b"".join(parts)
+
+
+def _end_with(parent: int, channel: BinaryIO) -> None:
+    """End at once when the supervisor does, even if it is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            sys.exit("the supervisor has ended")
+
+    def watch() -> None:
+        while channel.read(4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

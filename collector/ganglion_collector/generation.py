@@ -1,0 +1,121 @@
+"""Everything that runs by one configuration: its servers, workers and receivers."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+from ganglion_collector.board import Board
+from ganglion_collector.config import CollectorConfig
+from ganglion_collector.dead_letters import DeadLetters
+from ganglion_collector.doorbell import make_doorbell
+from ganglion_collector.errors import StartError
+from ganglion_collector.extensions.health_check import HealthCheckConfig
+from ganglion_collector.health import SmallServer, health_answer, metrics_answer
+from ganglion_collector.journal.store import open_reader, unconfigured_readers
+from ganglion_collector.metrics_page import MetricsPage, ReaderPosition
+from ganglion_collector.pipeline import places, routes
+from ganglion_collector.process import SupervisedProcess
+from ganglion_collector.programs import ChildFactory
+from ganglion_collector.receivers.otlp.endpoint import Endpoint
+
+__all__ = ["Generation"]
+
+_logger = logging.getLogger(__name__)
+
+
+class Generation:
+    """Starts and stops what one configuration asks for."""
+
+    def __init__(
+        self, config: CollectorConfig, environ: Mapping[str, str], home: Path, metrics: Path, board: Board
+    ) -> None:
+        self._config = config
+        self._environ = environ
+        self._home = home
+        self._metrics = metrics
+        self._board = board
+        self._places = places(config, home)
+        self._letters = DeadLetters(self._places.dead_letters)
+        self._servers = dict(self._make_servers())
+        self._bells = {route: make_doorbell() for route in routes(config)}
+        factory = ChildFactory(config, environ, home, metrics)
+        self._workers = [
+            SupervisedProcess(factory.worker(route, reading), board) for route, (reading, _) in self._bells.items()
+        ]
+        self._receiver = SupervisedProcess(factory.receiver([writing for _, writing in self._bells.values()]), board)
+
+    async def start_servers(self) -> None:
+        """Serve health and metrics. Raises StartError if an address cannot be had."""
+        for name, server in self._servers.items():
+            self._board.address(name, await server.start())
+
+    async def start(self) -> None:
+        """Return when every worker, then the receivers, are ready. Raises StartError if one cannot start."""
+        self._say_unconfigured()
+        outcomes = await asyncio.gather(*(worker.start() for worker in self._workers), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        await self._receiver.start()
+
+    async def replace(self, config: CollectorConfig) -> Self:
+        """Stop, and return what is launched by `config` instead."""
+        await self.stop()
+        await self.stop_servers()
+        for process in (*self._workers, self._receiver):
+            self._board.forget(process.program.name, process.program.components)
+        following = type(self)(config, self._environ, self._home, self._metrics, self._board)
+        try:
+            await following.start_servers()
+        except StartError as error:
+            _logger.error("no health or metrics from here on", extra={"reason": str(error)})
+        following.launch()
+        return following
+
+    def launch(self) -> None:
+        """Start the processes without waiting; what cannot start yet is tried again and again."""
+        self._say_unconfigured()
+        for process in (*self._workers, self._receiver):
+            process.launch()
+
+    async def stop(self) -> None:
+        """Stop the receivers, then the workers. Safe twice, and without start."""
+        await self._receiver.stop()
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        for pair in self._bells.values():
+            for end in pair:
+                os.close(end)
+        self._bells = {}
+
+    async def stop_servers(self) -> None:
+        for server in self._servers.values():
+            await server.shutdown()
+        self._letters.close()
+
+    def _make_servers(self) -> Iterator[tuple[str, SmallServer]]:
+        for extension in self._config.extensions.values():
+            if isinstance(health := extension.config, HealthCheckConfig):
+                setting = f"extensions::{extension.id}::endpoint"
+                yield "health", SmallServer(health.endpoint, health.path, health_answer(self._board), setting)
+        metrics = self._config.telemetry.metrics
+        if metrics.level != "none":
+            page = MetricsPage(self._metrics, self._board, self._letters.count, self._positions)
+            endpoint = str(Endpoint(metrics.host, metrics.port))
+            setting = "service::telemetry::metrics::readers"
+            yield "metrics", SmallServer(endpoint, "/metrics", metrics_answer(page), setting)
+
+    def _positions(self) -> Iterator[ReaderPosition]:
+        for route in routes(self._config):
+            reader = open_reader(self._places.journal, route.name)
+            position = reader.position() or reader.oldest()
+            reader.close()
+            data_type = self._config.pipelines[route.pipeline].signal.value
+            yield ReaderPosition(route.name, route.exporter, data_type, position.sequence)
+
+    def _say_unconfigured(self) -> None:
+        configured = [route.name for route in routes(self._config)]
+        for reader in unconfigured_readers(self._places.journal, configured):
+            _logger.warning("a reader left the configuration; nothing is kept for it", extra={"reader": reader})

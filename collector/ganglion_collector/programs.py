@@ -1,0 +1,90 @@
+"""The programs that the supervisor runs: the embedded PostgreSQL, a worker for each route, the receivers."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from ganglion_collector.child import ChildSettings
+from ganglion_collector.config import CollectorConfig
+from ganglion_collector.embedded import EmbeddedPostgreSQL
+from ganglion_collector.log import Encoding
+from ganglion_collector.metrics_page import forget_gauges
+from ganglion_collector.pipeline import Route
+from ganglion_collector.process import Program
+from ganglion_collector.telemetry import PROCESS_VARIABLE
+
+__all__ = ["ChildFactory", "postgresql_program"]
+
+_POSTGRESQL = "postgresql"
+_POSTGRESQL_PATIENCE = 60.0
+
+
+def postgresql_program(server: EmbeddedPostgreSQL) -> Program:
+    """Return how the embedded PostgreSQL runs; a fast shutdown ends it."""
+
+    def command() -> tuple[Sequence[str], Mapping[str, str]]:
+        found = server.command()
+        return found.argv, found.env
+
+    return Program(
+        name=_POSTGRESQL,
+        command=command,
+        components=(f"process:{_POSTGRESQL}",),
+        prepare=lambda: asyncio.to_thread(server.prepare),
+        ready=server.wait_ready,
+        stop_signal=signal.SIGINT,
+        patience=_POSTGRESQL_PATIENCE,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFactory:
+    """Makes the programs of one configuration; `metrics` is the folder where children count."""
+
+    config: CollectorConfig
+    environ: Mapping[str, str]
+    home: Path
+    metrics: Path
+
+    def receiver(self, bells: Sequence[int]) -> Program:
+        """Return the receiver process, which rings `bells`."""
+        components = [f"receiver:{name}" for name in self.config.receivers]
+        return self._child("receiver", components, bells, None)
+
+    def worker(self, route: Route, bell: int) -> Program:
+        """Return the worker of `route`, which waits on `bell`."""
+        return self._child(f"worker:{route.name}", [route.component], (bell,), route)
+
+    def _child(self, name: str, components: Sequence[str], bells: Sequence[int], route: Route | None) -> Program:
+        # Its metric files carry the name, where the metrics library splits at "_" and takes the rest as it is.
+        key = name.encode().hex()
+        environ = {**self.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics), PROCESS_VARIABLE: key}
+        argv = [sys.executable, "-P", "-m", "ganglion_collector.child", name]
+        return Program(
+            name=name,
+            command=lambda: (argv, environ),
+            components=components,
+            settings=partial(self._settings, name, tuple(bells), route),
+            inherited=bells,
+            cleanup=lambda: forget_gauges(self.metrics, key),
+        )
+
+    def _settings(self, name: str, bells: tuple[int, ...], route: Route | None, status: int) -> bytes:
+        logs = self.config.telemetry.logs
+        return ChildSettings(
+            name=name,
+            parent=os.getpid(),
+            raw=self.config.raw,
+            home=str(self.home),
+            status=status,
+            bells=bells,
+            log_level=logs.level,
+            log_encoding=cast("Encoding", logs.encoding),
+            route=(route.pipeline, route.exporter) if route else None,
+        ).line()
