@@ -202,9 +202,9 @@ class DeadLetters:
         try:
             with self._lock, self._open() as connection:
                 yield connection
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
-            if _is_damage(error):
+            if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
                 self._move_aside(error)
             raise RetryableError(f"the dead letters cannot be used: {error}") from error
 

@@ -233,7 +233,7 @@ class SegmentReader:
         return True
 
     def _say_lost(self, what: str, size: int) -> None:
-        logger.error("reader %s: %s unreadable, passed over (%d bytes)", self._reader, what, size)
+        logger.error("reader %s: %s unreadable or gone, passed over (%d bytes)", self._reader, what, size)
 
     def _say_if_beyond(self, position: Position, durable: int) -> None:
         if position.sequence > durable > 0:

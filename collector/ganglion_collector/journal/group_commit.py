@@ -124,8 +124,14 @@ class GroupCommit:
             _answer(waiting.done, outcome)
         if any(outcome is True for outcome in outcomes):
             self._grown.set()
+            self._ring()
+
+    def _ring(self) -> None:
+        try:
             if self._on_durable:
                 self._on_durable()
+        except Exception:  # what is durable stays acknowledged, whoever cannot be told
+            logger.exception("journal: cannot tell of new records")
 
     def _append(self, entries: Sequence[Entry]) -> Sequence[bool | Exception]:
         """Append; when full, trim and append again what was refused. Never raises."""
