@@ -1,66 +1,40 @@
-"""How every error is told to a sender, and what a destination's answer means to an exporter.
+"""How every error is told to a sender, over gRPC and over HTTP.
 
-Tables: OTLP specification, "Failures" for gRPC and HTTP; the Collector for what it leaves open.
+Sources: OTLP specification, "Failures" for gRPC and HTTP; the Collector for what it leaves open.
 """
 
 import base64
-import email.utils
 import math
-import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import orjson
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError
-from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ganglion_collector.errors import (
-    ExportError,
     InvalidRequestError,
-    PermanentError,
     RefusedError,
-    RetryableError,
     TooLargeError,
     UnauthenticatedError,
 )
 
 __all__ = [
-    "RETRYABLE_GRPC",
-    "RETRYABLE_HTTP",
+    "LONGEST_DELAY",
     "STATUS_DETAILS_KEY",
-    "grpc_export_error",
     "grpc_status",
-    "http_export_error",
     "http_status",
     "http_status_of",
-    "parse_retry_after",
-    "retry_delay",
+    "printable",
     "status_json",
 ]
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata in which gRPC carries a serialised `google.rpc.Status`."""
 
-RETRYABLE_GRPC = frozenset(
-    {
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    }
-)
-"""Codes a client retries; besides them RESOURCE_EXHAUSTED when it carries a RetryInfo."""
-
-RETRYABLE_HTTP = frozenset({429, 502, 503, 504})
-"""Statuses a client retries."""
-
-INTERNAL_TEXT = "internal error; the collector's log says more"
+_INTERNAL_TEXT = "internal error; the collector's log says more"
 
 _HTTP_BY_GRPC = {
     grpc.StatusCode.CANCELLED: 503,
@@ -93,7 +67,7 @@ def grpc_status(error: BaseException) -> tuple[grpc.StatusCode, Status]:
         case UnauthenticatedError():
             return _answer(grpc.StatusCode.UNAUTHENTICATED, str(error))
         case _:
-            return _answer(grpc.StatusCode.INTERNAL, INTERNAL_TEXT)
+            return _answer(grpc.StatusCode.INTERNAL, _INTERNAL_TEXT)
 
 
 def http_status(error: BaseException) -> tuple[int, Status, Mapping[str, str]]:
@@ -147,74 +121,3 @@ def _detail_json(detail: AnyMessage) -> dict[str, Any]:
         violations = [{"field": item.field, "description": item.description} for item in request.field_violations]
         return {"@type": detail.type_url, "fieldViolations": violations}
     return {"@type": detail.type_url, "value": base64.b64encode(detail.value).decode()}
-
-
-def retry_delay(details: bytes) -> float | None:
-    """Return the RetryInfo delay in seconds of a serialised Status, None if there is none or it is not one."""
-    try:
-        status = Status.FromString(details)
-    except DecodeError:
-        return None
-    info = RetryInfo()
-    for detail in status.details:
-        try:
-            if detail.Unpack(info):
-                return max(0.0, info.retry_delay.ToNanoseconds() / 1e9)
-        except DecodeError:
-            continue
-    return None
-
-
-def grpc_export_error(code: grpc.StatusCode, message: str, details: bytes = b"") -> ExportError:
-    """Return what a destination's gRPC status means: retry (with its delay) or not.
-
-    `details` is the value of `grpc-status-details-bin`.
-    """
-    delay = retry_delay(details)
-    text = f"{code.name}: {message}" if message else code.name
-    if code in RETRYABLE_GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None):
-        return RetryableError(text, delay)
-    return PermanentError(text)
-
-
-def http_export_error(status: int, headers: Mapping[str, str], body: bytes) -> ExportError:
-    """Return what a destination's HTTP status means; header names are lower case.
-
-    The text is the Status's message where the body is one, else the number alone.
-    """
-    message = _status_message(headers.get("content-type", ""), body)
-    text = f"HTTP {status}: {message}" if message else f"HTTP {status}"
-    if status in RETRYABLE_HTTP:
-        return RetryableError(text, parse_retry_after(headers.get("retry-after", "")))
-    return PermanentError(text)
-
-
-def parse_retry_after(value: str) -> float | None:
-    """Read `Retry-After`, seconds or an HTTP date, as seconds from now; None if it is neither."""
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())
-
-
-def _status_message(content_type: str, body: bytes) -> str:
-    try:
-        if "json" in content_type:
-            return _json_message(orjson.loads(body))
-        if "protobuf" in content_type:
-            status = Status.FromString(body)
-            return status.message or (Code.Name(status.code) if status.code in Code.values() else "")
-    except (DecodeError, orjson.JSONDecodeError):
-        return ""
-    return ""
-
-
-def _json_message(document: Any) -> str:
-    if not isinstance(document, dict):
-        return ""
-    message = cast("dict[str, Any]", document).get("message")
-    return message if isinstance(message, str) else ""

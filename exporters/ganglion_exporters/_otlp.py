@@ -8,14 +8,12 @@ from typing import Any, TypeAlias
 from ganglion_collector.component import Batch, BatchConfig, ExporterConfig, SendingQueueConfig, Signal
 from ganglion_collector.errors import PartialSuccess
 from ganglion_collector.otlp import response_type
+from ganglion_collector.otlp_status import printable
 from ganglion_collector.tls import TLSClientConfig
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
 from pydantic import Field, SecretStr, field_validator
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\uffff]+")
 _REJECTED = {
     Signal.TRACES: "rejected_spans",
     Signal.METRICS: "rejected_data_points",
@@ -24,8 +22,6 @@ _REJECTED = {
 
 LARGEST_RESPONSE = 4 * 1024 * 1024
 """Bytes of an answer that are read (OTLP specification, message size limits)."""
-LONGEST_DELAY = 3600.0
-"""Seconds; a destination that asks for more is asked again after this."""
 
 USER_AGENT = f"Ganglion/{version('ganglion')}"
 
@@ -98,33 +94,3 @@ def partial_success(signal: Signal, body: bytes, component: str) -> PartialSucce
     if not rejected and not message:
         return None
     return PartialSuccess(max(0, rejected), message)
-
-
-def printable(text: str, limit: int = 300) -> str:
-    """Make a destination's words fit for one line of a log."""
-    line = _UNPRINTABLE.sub(" ", text).strip()
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
-
-
-def parse_status(body: bytes) -> Status | None:
-    try:
-        return Status.FromString(body)
-    except DecodeError:
-        return None
-
-
-def retry_delay(status: Status | None) -> float | None:
-    """Return the seconds of the status's `RetryInfo`, None where it has none."""
-    for detail in status.details if status else ():
-        info = RetryInfo()
-        try:
-            found = detail.Unpack(info)
-        except DecodeError:
-            continue
-        if found:
-            return bounded_delay(info.retry_delay.seconds + info.retry_delay.nanos * 1e-9)
-    return None
-
-
-def bounded_delay(seconds: float) -> float:
-    return min(max(0.0, seconds), LONGEST_DELAY)

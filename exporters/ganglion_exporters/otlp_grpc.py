@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import grpc
 import grpc.aio
 from ganglion_collector.component import Batch, Config, Duration, ExporterFactory, Signal
-from ganglion_collector.errors import ExportError, PartialSuccess, PermanentError, RetryableError
+from ganglion_collector.errors import ExportError, PartialSuccess, RetryableError
+from ganglion_collector.otlp_status import STATUS_DETAILS_KEY, grpc_export_error
 from ganglion_collector.tls import TLSClientConfig, channel_credentials
 from pydantic import Field, field_validator
 
@@ -15,24 +16,11 @@ from ganglion_exporters import _otlp
 
 __all__ = ["KeepaliveConfig", "OTLPGRPCConfig", "OTLPGRPCExporter", "factory"]
 
-Code = grpc.StatusCode
-
 _METHODS = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-# https://opentelemetry.io/docs/specs/otlp/#failures-1
-_RETRYABLE = {
-    Code.CANCELLED,
-    Code.DEADLINE_EXCEEDED,
-    Code.ABORTED,
-    Code.OUT_OF_RANGE,
-    Code.UNAVAILABLE,
-    Code.DATA_LOSS,
-}
-# What is refused with these is the sender or the service, not some item of the request.
-_WHOLE = {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.UNIMPLEMENTED, Code.NOT_FOUND}
 _COMPRESSIONS = {
     "gzip": grpc.Compression.Gzip,
     "deflate": grpc.Compression.Deflate,
@@ -181,20 +169,8 @@ def _channel_options(config: OTLPGRPCConfig) -> list[tuple[str, Any]]:
 
 
 def _failure(error: grpc.aio.AioRpcError) -> ExportError:
-    """Apply the specification's table; RESOURCE_EXHAUSTED is retryable only with a delay to wait."""
-    code = error.code()
-    delay = _otlp.retry_delay(_status(error))
-    message = f"{code.name}: {_otlp.printable(error.details() or '')}"
-    if code in _RETRYABLE or (code is Code.RESOURCE_EXHAUSTED and delay is not None):
-        return RetryableError(message, delay)
-    return PermanentError(message, divisible=code not in _WHOLE)
-
-
-def _status(error: grpc.aio.AioRpcError) -> Any:
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            return _otlp.parse_status(value)
-    return None
+    details = dict(error.trailing_metadata() or ()).get(STATUS_DETAILS_KEY, b"")
+    return grpc_export_error(error.code(), error.details() or "", details if isinstance(details, bytes) else b"")
 
 
 factory = ExporterFactory(

@@ -4,14 +4,13 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Literal, Self
 
 import httpx
 import zstandard
 from ganglion_collector.component import Batch, Config, Duration, ExporterFactory, Signal
-from ganglion_collector.errors import ExportError, PartialSuccess, PermanentError, RetryableError
+from ganglion_collector.errors import PartialSuccess, RetryableError
+from ganglion_collector.otlp_status import http_export_error, printable
 from ganglion_collector.tls import client_context
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -20,10 +19,6 @@ from ganglion_exporters import _otlp
 __all__ = ["CompressionParams", "OTLPHTTPConfig", "OTLPHTTPExporter", "factory"]
 
 _CONTENT_TYPE = "application/x-protobuf"
-# https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
-_RETRYABLE = {429, 502, 503, 504}
-# Only these can be about some item of the request; anything else is about the sender or the service.
-_DIVISIBLE = {400, 413, 422, 500}
 _POOL = "an exporter has one request under way and keeps its connection"
 _RESERVED = {"content-type", "content-encoding", "content-length", "transfer-encoding", "host", "connection"}
 
@@ -160,9 +155,9 @@ class OTLPHTTPExporter:
         except TimeoutError:
             raise RetryableError(f"no answer within {self._config.timeout:g} s") from None
         except (httpx.HTTPError, OSError) as error:
-            raise RetryableError(_otlp.printable(f"{type(error).__name__}: {error}")) from None
+            raise RetryableError(printable(f"{type(error).__name__}: {error}")) from None
         if not 200 <= status < 300:
-            raise _failure(status, headers, body)
+            raise http_export_error(status, headers, body)
         return _otlp.partial_success(batch.signal, body, __name__)
 
     async def _post(self, client: httpx.AsyncClient, url: str, request: bytes) -> tuple[int, httpx.Headers, bytes]:
@@ -200,29 +195,6 @@ def _compressor(name: str, level: int | None) -> Callable[[bytes], bytes]:
             return zstandard.ZstdCompressor(level=3 if level is None else level).compress
         case _:
             return lambda data: data
-
-
-def _failure(code: int, headers: httpx.Headers, body: bytes) -> ExportError:
-    status = _otlp.parse_status(body) if headers.get("content-type", "").startswith(_CONTENT_TYPE) else None
-    reason = _otlp.printable(status.message) if status and status.message else httpx.codes.get_reason_phrase(code)
-    message = f"HTTP {code}: {reason}" if reason else f"HTTP {code}"
-    if code in _RETRYABLE:
-        asked = _retry_after(headers.get("retry-after"))
-        return RetryableError(message, _otlp.retry_delay(status) if asked is None else asked)
-    return PermanentError(message, divisible=code in _DIVISIBLE)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Read `Retry-After`, whole seconds or an HTTP date (RFC 9110, 10.2.3), as seconds from now."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        return _otlp.bounded_delay(float(text))
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _otlp.bounded_delay((moment - datetime.now(UTC)).total_seconds())
 
 
 factory = ExporterFactory(
