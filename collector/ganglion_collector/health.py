@@ -60,7 +60,13 @@ class SmallServer:
             reason = error.strerror if isinstance(error, OSError) else error
             raise StartError(f"{reason}; change {self._setting}") from None
         config = uvicorn.Config(
-            self._serve, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none"
+            self._serve,
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            ws="none",
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(list(self._sockets)))
