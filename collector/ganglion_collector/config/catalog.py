@@ -151,6 +151,8 @@ def _imported(kind: Kind, name: str) -> AnyFactory | None:
     try:
         module = importlib.import_module(f"{_PACKAGES[kind]}.{name}")
     except ImportError as error:
+        if str(error.name).startswith("ganglion_"):
+            raise
         raise BrokenComponentError(_what_to_install(name, error)) from error
     factory: Any = getattr(module, "factory", None)
     return factory if _is_factory(factory, kind) else None

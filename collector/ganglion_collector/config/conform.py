@@ -55,7 +55,7 @@ class Conformer:
                 self.warnings.append(f"{join(path, key)} has no effect here: {ignored[key]}")
             else:
                 hint = nearest(key, [*annotations, *ignored])
-                self.errors.append(problem(join(path, key), value, "is not a key of this block", hint))
+                self.errors.append(problem(join(path, key), None, "is not a key of this block", hint))
         return result
 
     def value(self, annotation: Any, raw: Any, path: str) -> Any:

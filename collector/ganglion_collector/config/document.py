@@ -60,7 +60,8 @@ def parse_document(text: str, source: str) -> Any:
         raise _error(source, error.problem_mark, str(error.problem), "correct the YAML there") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        reason = f"line {line}: holds a character that YAML forbids (U+{ord(str(error.character)):04X})"
+        code = error.character if isinstance(error.character, int) else ord(error.character[:1])
+        reason = f"line {line}: holds a character that YAML forbids (U+{code:04X})"
         raise ConfigError(source, None, reason, "a configuration is text in UTF-8") from None
     except (RecursionError, ValueError):
         raise ConfigError(source, None, f"is nested more than {_MAX_DEPTH} levels", "a configuration is not") from None
@@ -121,21 +122,21 @@ class _Converter:
 
     def _scalar(self, node: yaml.Node) -> Any:
         text = str(node.value)
-        match node.tag.removeprefix(_TAG):
-            case "str" | "merge":
+        match str(node.tag).replace(_TAG, "!!"):
+            case "!!str" | "!!merge":
                 return text
-            case "null":
+            case "!!null":
                 return None
-            case "bool":
+            case "!!bool":
                 return text.lower() == "true"
-            case "int" | "float" as kind:
+            case "!!int" | "!!float" as kind:
                 return self._number(node, kind, text.replace("_", ""))
             case tag:
                 raise self._error(node, f"the tag {tag!r} is not supported", "write the plain value")
 
     def _number(self, node: yaml.Node, kind: str, text: str) -> int | float:
         try:
-            number = _integer(text) if kind == "int" else float(text.replace(".inf", "inf").replace(".nan", "nan"))
+            number = _integer(text) if kind == "!!int" else float(text.replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
             raise self._error(node, "is not a number", "quote it if it is text") from None
         return number

@@ -91,16 +91,15 @@ def _add(found: ConfigError, errors: list[ConfigError]) -> None:
 
 
 def _from_details(details: ErrorDetails, body: Any, path: str) -> ConfigError:
-    where = _place(path, details, body)
+    where, value = _find(path, details, body)
     reason, hint = _reason(details)
-    value = None if details["type"] == "missing" else details["input"]
     visible = shown(where, value)
     if visible == "***":
         reason = reason.replace(str(value), "***")
     return ConfigError(where, visible, reason, hint)
 
 
-def _place(path: str, details: ErrorDetails, body: Any) -> str:
+def _find(path: str, details: ErrorDetails, body: Any) -> tuple[str, Any]:
     # A union puts the names of its branches between the keys; only what is in the body is a key.
     place, current = path, body
     for part in details["loc"]:
@@ -108,7 +107,9 @@ def _place(path: str, details: ErrorDetails, body: Any) -> str:
             place, current = join(place, part), current[str(part)]
         elif is_list(current) and isinstance(part, int) and part < len(current):
             place, current = join(place, part), current[part]
-    return join(place, details["loc"][-1]) if details["type"] == "missing" else place
+    if details["type"] == "missing":
+        return join(place, details["loc"][-1]), None
+    return place, current
 
 
 def _reason(details: ErrorDetails) -> tuple[str, str]:
