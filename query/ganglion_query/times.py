@@ -5,10 +5,10 @@ from datetime import UTC, datetime, time, timedelta
 
 __all__ = ["parse_time"]
 
-_AGO = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_AGO = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
