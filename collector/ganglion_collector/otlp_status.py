@@ -1,32 +1,44 @@
-"""How every error is told to a sender, over gRPC and over HTTP.
+"""How every error is told to a sender, and what a destination's answer means to an exporter.
 
-Sources: OTLP specification, "Failures" for gRPC and HTTP; the Collector for what it leaves open.
+Tables: OTLP specification, "Failures" for gRPC and HTTP; the Collector for what it leaves open.
 """
 
 import base64
 import math
+import re
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 import grpc
 import orjson
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ganglion_collector.errors import (
+    ExportError,
     InvalidRequestError,
+    PermanentError,
     RefusedError,
+    RetryableError,
     TooLargeError,
     UnauthenticatedError,
 )
 
 __all__ = [
     "LONGEST_DELAY",
+    "RETRYABLE_GRPC",
+    "RETRYABLE_HTTP",
     "STATUS_DETAILS_KEY",
+    "grpc_export_error",
     "grpc_status",
+    "http_export_error",
     "http_status",
     "http_status_of",
+    "parse_retry_after",
     "printable",
     "status_json",
 ]
@@ -34,7 +46,38 @@ __all__ = [
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 """Trailing metadata in which gRPC carries a serialised `google.rpc.Status`."""
 
+RETRYABLE_GRPC = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+"""Codes a client retries; besides them RESOURCE_EXHAUSTED when it carries a RetryInfo."""
+
+RETRYABLE_HTTP = frozenset({429, 502, 503, 504})
+"""Statuses a client retries."""
+
+# Whether a smaller part of what was refused for good may fare better; a wrong address or credential will not.
+_WHOLE_GRPC = frozenset(
+    {
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.NOT_FOUND,
+    }
+)
+_DIVISIBLE_HTTP = frozenset({400, 413, 422, 500})
+
+LONGEST_DELAY = 3600.0
+"""Seconds; a destination that asks for more is asked again after this."""
+
 _INTERNAL_TEXT = "internal error; the collector's log says more"
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\uffff]+")
 
 _HTTP_BY_GRPC = {
     grpc.StatusCode.CANCELLED: 503,
@@ -121,3 +164,81 @@ def _detail_json(detail: AnyMessage) -> dict[str, Any]:
         violations = [{"field": item.field, "description": item.description} for item in request.field_violations]
         return {"@type": detail.type_url, "fieldViolations": violations}
     return {"@type": detail.type_url, "value": base64.b64encode(detail.value).decode()}
+
+
+def grpc_export_error(code: grpc.StatusCode, message: str, details: bytes = b"") -> ExportError:
+    """Return what a destination's gRPC status means: retry (with its delay) or not.
+
+    `details` is the value of `grpc-status-details-bin`.
+    """
+    delay = _retry_delay(_parse(details))
+    text = f"{code.name}: {printable(message)}" if message else code.name
+    if code in RETRYABLE_GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None):
+        return RetryableError(text, delay)
+    return PermanentError(text, divisible=code not in _WHOLE_GRPC)
+
+
+def http_export_error(status: int, headers: Mapping[str, str], body: bytes) -> ExportError:
+    """Return what a destination's HTTP status means; header names are lower case.
+
+    The text is the Status's message where the body is one. `Retry-After` goes before a RetryInfo.
+    """
+    content_type = headers.get("content-type", "")
+    answer = _parse(body) if content_type.startswith("application/x-protobuf") else None
+    message = _json_message(body) if "json" in content_type else answer.message if answer else ""
+    text = f"HTTP {status}: {printable(message)}" if message else f"HTTP {status}"
+    if status in RETRYABLE_HTTP:
+        asked = parse_retry_after(headers.get("retry-after", ""))
+        return RetryableError(text, _retry_delay(answer) if asked is None else asked)
+    return PermanentError(text, divisible=status in _DIVISIBLE_HTTP)
+
+
+def parse_retry_after(value: str) -> float | None:
+    """Read `Retry-After`, whole seconds or an HTTP date (RFC 9110, 10.2.3), as seconds from now; None if neither."""
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return _bounded(float(text))
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _bounded((moment - datetime.now(UTC)).total_seconds())
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """Make a destination's words fit for one line of a log."""
+    line = _UNPRINTABLE.sub(" ", text).strip()
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), LONGEST_DELAY)
+
+
+def _parse(body: bytes) -> Status | None:
+    try:
+        return Status.FromString(body)
+    except DecodeError:
+        return None
+
+
+def _retry_delay(status: Status | None) -> float | None:
+    info = RetryInfo()
+    for detail in status.details if status else ():
+        try:
+            found = detail.Unpack(info)
+        except DecodeError:
+            continue
+        if found:
+            return _bounded(info.retry_delay.seconds + info.retry_delay.nanos * 1e-9)
+    return None
+
+
+def _json_message(body: bytes) -> str:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    message = cast("dict[str, Any]", document).get("message") if isinstance(document, dict) else None
+    return message if isinstance(message, str) else ""

@@ -7,9 +7,9 @@ never a content.
 
 import ssl
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import grpc
 from pydantic import SecretStr, model_validator
@@ -26,10 +26,18 @@ __all__ = [
 ]
 
 TLSVersion = Literal["1.2", "1.3"]
+_NO_RELOAD = "certificates are read at start; restart the collector when they have changed"
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class _TLSConfig(Config):
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "cipher_suites": "the TLS library's own list is in force",
+        "curve_preferences": "the TLS library's own list is in force",
+        "reload_interval": _NO_RELOAD,
+        "tpm": "keys come from files or the configuration",
+    }
+
     cert_file: str = ""
     """Certificate, PEM; the chain may follow it."""
     cert_pem: str = ""
@@ -70,6 +78,8 @@ class _TLSConfig(Config):
 
 class TLSServerConfig(_TLSConfig):
     """A server's certificate, and whose clients it lets in."""
+
+    without_effect: ClassVar[Mapping[str, str]] = {"client_ca_file_reload": _NO_RELOAD}
 
     client_ca_file: str = ""
     """Certificate authority of the clients, PEM; set it and a client must show a certificate (mutual TLS)."""

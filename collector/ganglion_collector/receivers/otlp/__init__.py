@@ -1,6 +1,7 @@
 """Take OTLP in, over gRPC and HTTP, and acknowledge what is durable."""
 
 from ganglion_collector.component import Authenticator, ReceiverFactory, ReceiverSettings, Signal
+from ganglion_collector.errors import ConfigError
 from ganglion_collector.receivers.otlp.config import AuthConfig, OTLPConfig
 from ganglion_collector.receivers.otlp.grpc_server import GrpcServer
 from ganglion_collector.receivers.otlp.http_server import HttpServer
@@ -19,8 +20,8 @@ class OTLPReceiver:
         self._settings = settings
         self._reception = Reception(settings, _MEMORY_LIMIT)
         grpc, http = config.protocols.grpc, config.protocols.http
-        self._grpc = None if grpc is None else GrpcServer(grpc, self._reception, self._authenticator(grpc.auth))
-        self._http = None if http is None else HttpServer(http, self._reception, self._authenticator(http.auth))
+        self._grpc = None if grpc is None else GrpcServer(grpc, self._reception, self._authenticator("grpc", grpc.auth))
+        self._http = None if http is None else HttpServer(http, self._reception, self._authenticator("http", http.auth))
 
     async def start(self) -> None:
         """Listen with every protocol, or with none: OSError names the endpoint that cannot be had."""
@@ -39,8 +40,15 @@ class OTLPReceiver:
                 await server.shutdown(_GRACE)
         self._reception.close()
 
-    def _authenticator(self, auth: AuthConfig | None) -> Authenticator | None:
-        return None if auth is None else self._settings.authenticators[auth.authenticator]
+    def _authenticator(self, protocol: str, auth: AuthConfig | None) -> Authenticator | None:
+        if auth is None:
+            return None
+        found = self._settings.authenticators.get(auth.authenticator)
+        if found is None:
+            path = f"receivers::{self._settings.component_id}::protocols::{protocol}::auth::authenticator"
+            hint = "name an extension such as bearertokenauth or basicauth, and list it in service::extensions"
+            raise ConfigError(path, auth.authenticator, "there is no such authenticator", hint)
+        return found
 
 
 factory = ReceiverFactory(

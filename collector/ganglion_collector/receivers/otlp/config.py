@@ -1,6 +1,8 @@
 """What a user writes for the OTLP receiver; keys and, where not said otherwise, defaults of the Collector."""
 
-from typing import Any, cast
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,10 +21,16 @@ __all__ = [
 ]
 
 MEBIBYTE = 1024 * 1024
+_BUFFERS = "the gRPC library sizes its buffers by itself"
+_METADATA = "no component here reads a request's headers"
+_MIDDLEWARES = "there are no middlewares"
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 
 class AuthConfig(Config):
     """Who may send."""
+
+    without_effect: ClassVar[Mapping[str, str]] = {"request_params": "authenticators see headers only"}
 
     authenticator: str
     """Id of the extension that checks credentials, such as `bearertokenauth`."""
@@ -63,6 +71,13 @@ class KeepaliveConfig(Config):
 
 class GrpcConfig(Config):
     """OTLP over gRPC. Compression: gzip and deflate (the gRPC library knows no other)."""
+
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "read_buffer_size": _BUFFERS,
+        "write_buffer_size": _BUFFERS,
+        "include_metadata": _METADATA,
+        "middlewares": _MIDDLEWARES,
+    }
 
     endpoint: EndpointText = "localhost:4317"
     """Where to listen, `host:port`; without a host on every interface."""
@@ -108,6 +123,15 @@ class CorsConfig(Config):
 class HttpConfig(Config):
     """OTLP over HTTP, protobuf and JSON. Compression: gzip, deflate or zlib, zstd."""
 
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "transport": "only tcp is served",
+        "compression_algorithms": "none, gzip, deflate, zlib and zstd are always taken",
+        "write_timeout": "an answer is small and is written at once",
+        "read_header_timeout": "a header costs no memory worth a limit",
+        "include_metadata": _METADATA,
+        "middlewares": _MIDDLEWARES,
+    }
+
     endpoint: EndpointText = "localhost:4318"
     """Where to listen, `host:port`; without a host on every interface."""
     traces_url_path: str = Field(default="/v1/traces", pattern="^/")
@@ -122,6 +146,10 @@ class HttpConfig(Config):
     """Who may send; without it everybody."""
     cors: CorsConfig | None = None
     """Which web pages may send; without it none."""
+    cors_allowed_origins: tuple[str, ...] = ()
+    """Older spelling of `cors::allowed_origins`."""
+    cors_allowed_headers: tuple[str, ...] = ()
+    """Older spelling of `cors::allowed_headers`."""
     max_request_body_size: int = Field(default=64 * MEBIBYTE, ge=0, le=1024 * MEBIBYTE)
     """Largest body in bytes after decompression; 0 is the default of 64 MiB (the Collector's is 20 MiB)."""
     response_headers: dict[str, str] = Field(default_factory=dict[str, str])
@@ -132,6 +160,21 @@ class HttpConfig(Config):
     """Close a kept connection after this long without a request."""
     keep_alives_enabled: bool = True
     """Keep connections open between requests."""
+
+    @field_validator("response_headers")
+    @classmethod
+    def _printable(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not (_HEADER_NAME.fullmatch(name) and value.isascii() and value.isprintable()):
+                raise ValueError("a name or a value cannot stand in a header; use letters, digits and hyphens")
+        return headers
+
+    @property
+    def allowed(self) -> CorsConfig | None:
+        """`cors`, or what its older spelling says."""
+        if self.cors is not None or not self.cors_allowed_origins:
+            return self.cors
+        return CorsConfig(allowed_origins=self.cors_allowed_origins, allowed_headers=self.cors_allowed_headers)
 
     @property
     def max_bytes(self) -> int:

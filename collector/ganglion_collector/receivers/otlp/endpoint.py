@@ -34,9 +34,9 @@ def parse_endpoint(text: str) -> Endpoint:
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or "/" in text or (":" in host and not bracketed):
-        raise ValueError(f"{text!r} is not an endpoint; {_FORM}")
+        raise ValueError(f"not an endpoint; {_FORM}")
     if not (port.isascii() and port.isdigit() and int(port) < 65_536):
-        raise ValueError(f"{text!r} has no port between 0 and 65535; {_FORM}")
+        raise ValueError(f"no port between 0 and 65535; {_FORM}")
     return Endpoint(host[1:-1] if bracketed else host, int(port))
 
 

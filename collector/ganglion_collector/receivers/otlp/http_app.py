@@ -62,7 +62,7 @@ class HttpApp:
         self._config = config
         self._reception = reception
         self._authenticator = authenticator
-        self._cors = Cors(config.cors) if config.cors is not None and config.cors.allowed_origins else None
+        self._cors = Cors(config.allowed) if config.allowed is not None and config.allowed.allowed_origins else None
         paths = {
             config.traces_url_path: Signal.TRACES,
             config.metrics_url_path: Signal.METRICS,

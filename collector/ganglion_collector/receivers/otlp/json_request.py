@@ -5,7 +5,7 @@ fields ignored, null as absent; of a key that comes twice the last value counts.
 refused with its place, for a guess would change what is stored.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -132,10 +132,9 @@ def _list_reader(single: Reader) -> Reader:
     def read(value: Any, depth: int) -> list[Any]:
         if type(value) is not list:
             raise WrongValue("an array is expected")
-        values = cast("list[Any]", value)
         result: list[Any] = []
         try:
-            for inner in values:
+            for inner in cast("Sequence[Any]", value):
                 result.append(single(inner, depth))  # noqa: PERF401 (its length is the index of what is wrong)
         except WrongValue as wrong:
             wrong.path.append(len(result))
