@@ -2,14 +2,16 @@
 
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -17,7 +19,7 @@ from ganglion_collector.errors import StartError
 from ganglion_collector.home import Home, reason_of
 from ganglion_collector.postmaster import end_leftovers
 
-__all__ = ["Started", "log_tail", "read_status", "start", "stop"]
+__all__ = ["Started", "log_tail", "read_status", "start", "stop", "stop_started"]
 
 _KEPT_LOGS = 5
 # The supervisor's own bound for a graceful stop is well below.
@@ -26,10 +28,24 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A supervisor on its way up; `events` are its progress, the last one `healthy` or `failed`."""
+    """A supervisor on its way up; `progress` is where it tells its steps (`ganglion_collector.readiness`)."""
 
     process: subprocess.Popen[bytes]
-    events: Iterator[Mapping[str, Any]]
+    progress: BinaryIO
+
+    def events(self, patience: float) -> Iterator[Mapping[str, Any]]:
+        """Yield its steps, up to `healthy` or `failed`, or until `patience` seconds have passed."""
+        deadline = time.monotonic() + patience
+        waiting = b""
+        with self.progress, selectors.DefaultSelector() as selector:
+            selector.register(self.progress, selectors.EVENT_READ)
+            while selector.select(max(0.0, deadline - time.monotonic())):
+                part = os.read(self.progress.fileno(), 65_536)
+                if not part:
+                    yield {"event": "failed", "reason": "the collector ended before it was ready"}
+                    return
+                *lines, waiting = (waiting + part).split(b"\n")
+                yield from map(json.loads, lines)
 
 
 def start(home: Home, arguments: Sequence[str]) -> Started:
@@ -51,17 +67,7 @@ def start(home: Home, arguments: Sequence[str]) -> Started:
         raise StartError(f"cannot start in {home.path}: {reason_of(error)}") from None
     finally:
         os.close(writing)
-    return Started(process, _events(reading))
-
-
-def _events(descriptor: int) -> Iterator[Mapping[str, Any]]:
-    with os.fdopen(descriptor, encoding="utf-8") as lines:
-        for line in lines:
-            event: Mapping[str, Any] = json.loads(line)
-            yield event
-            if event["event"] in {"healthy", "failed"}:
-                return
-    yield {"event": "failed", "reason": "the collector ended before it was ready"}
+    return Started(process, os.fdopen(reading, "rb", buffering=0))
 
 
 def _rotate(log: Path) -> None:
@@ -110,6 +116,16 @@ def stop(home: Home) -> bool:
     if (home.path / "postgresql").exists():
         end_leftovers(home.path / "postgresql")
     return ended
+
+
+def stop_started(started: Started) -> None:
+    """Stop a supervisor that this process has started."""
+    started.process.terminate()
+    try:
+        started.process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        started.process.kill()
+        started.process.wait()
 
 
 def _supervisor(home: Home) -> psutil.Process:

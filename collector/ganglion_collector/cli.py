@@ -40,9 +40,7 @@ def default_config() -> str:
     return str(next((path for path in (here, packaged) if path.is_file()), source))
 
 
-@app.command(
-    epilog="\b\nganglion run --config otel-collector.yaml\nganglion run --config F --set exporters.debug.verbosity=basic"
-)
+@app.command(epilog="\b\nganglion run --config F\nganglion run --config F --set exporters.debug.verbosity=normal")
 @tells_errors
 def run(
     config: ConfigOption = None,
@@ -56,13 +54,15 @@ def run(
     import asyncio  # noqa: PLC0415 (quick start of other commands)
 
     from ganglion_collector import supervisor  # noqa: PLC0415
+    from ganglion_collector.embedded import postgresql_port  # noqa: PLC0415
 
     settings = supervisor.SupervisorSettings(
         uris=tuple(config or [default_config()]),
         sets=tuple(sets or ()),
         environ=dict(os.environ),
         home=Home.of(os.environ).path,
-        embedded=embedded,
+        embedded=embedded and not os.environ.get("GANGLION_DATABASE_URL"),
+        postgresql_port=postgresql_port(os.environ),
         readiness_fd=readiness_fd,
     )
     raise typer.Exit(asyncio.run(supervisor.run(settings)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from ganglion import __version__
+from ganglion_collector.cli import ConfigOption, SetOption
 from ganglion_collector.cli import app as operations
 from ganglion_collector.terminal import Exit, console, fail, print_json, tells_errors
 
@@ -132,6 +133,17 @@ def logs(  # noqa: PLR0913, PLR0917 (one for each option)
         print_logs(console(), rows, limit)
     if not rows:
         _nothing("logs", begin, end, as_json=as_json)
+
+
+@app.command(epilog="\b\nganglion up\nGANGLION_DATABASE_URL=postgresql://… ganglion up --config my.yaml")
+@tells_errors
+def up(config: ConfigOption = None, sets: SetOption = None) -> None:
+    """Start PostgreSQL and the collector in the background, until a self-test has come through."""
+    try:
+        from ganglion_query.up import bring_up  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        fail(f"the collector needs the Python package {error.name}; pip install 'ganglion[all]'")
+    bring_up(config or (), sets or ())
 
 
 def _reader() -> "Reader":
