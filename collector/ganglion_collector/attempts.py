@@ -1,6 +1,6 @@
 """What a worker tried when it died, so that an item that kills its worker is found and set aside.
 
-    full batches ──3 deaths──▶ an eighth ──death──▶ … ──▶ one item ──2 deaths──▶ dead letter
+    full batches ──3 deaths──▶ a sixteenth ──death──▶ … ──▶ one item ──2 deaths──▶ dead letter
 
 The note lives in a file without fsync: it has to survive the process, not the machine.
 """
@@ -16,15 +16,17 @@ from ganglion_collector.component import Position
 __all__ = ["Attempts"]
 
 _TOLERATED = 3
-_SHRINK = 8
+_SHRINK = 16
 _SIZE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    """`until` is where the batch ended that is being taken apart; `limit` items go at once until then (0: no limit)."""
+    """`items` are in flight from `start` (0: none); up to `until`, where the batch ended that is being taken apart,
+    `limit` items go at once (0: no limit).
+    """
 
-    in_flight: bool = False
+    items: int = 0
     start: Position = field(default_factory=Position)
     until: Position = field(default_factory=Position)
     limit: int = 0
@@ -37,7 +39,7 @@ class Attempts:
     def __init__(self, path: Path, max_items: int) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._max_items = max_items
-        self._note = _after_death(_read(self._file), max_items)
+        self._note = _after_death(_read(self._file))
         self._write(self._note)
 
     def limit(self, position: Position) -> int:
@@ -50,13 +52,13 @@ class Attempts:
         note = self._note
         return note.limit == 1 and note.deaths > 1 and note.start == position
 
-    def begin(self, start: Position, end: Position) -> None:
-        """Note that the batch from `start` to `end` is being exported."""
+    def begin(self, start: Position, end: Position, items: int) -> None:
+        """Note that the batch of `items` from `start` to `end` is being exported."""
         note = self._note
         deaths = note.deaths if note.start == start else 0
         isolating = bool(note.limit) and start < note.until
         until, limit = (note.until, note.limit) if isolating else (end, 0)
-        self._write(_Note(in_flight=True, start=start, until=until, limit=limit, deaths=deaths))
+        self._write(_Note(items=items, start=start, until=until, limit=limit, deaths=deaths))
 
     def survived(self) -> None:
         """Note that the attempt is over and the worker still alive."""
@@ -73,13 +75,13 @@ class Attempts:
         os.pwrite(self._file, json.dumps(asdict(note)).encode().ljust(_SIZE), 0)
 
 
-def _after_death(note: _Note, max_items: int) -> _Note:
-    if not note.in_flight:
+def _after_death(note: _Note) -> _Note:
+    if not note.items:
         return note
     deaths = note.deaths + 1
     limit = note.limit
     if limit != 1 and (limit or deaths >= _TOLERATED):
-        limit, deaths = max(1, (limit or max_items) // _SHRINK), 0
+        limit, deaths = max(1, note.items // _SHRINK), 0
     return _Note(start=note.start, until=note.until, limit=limit, deaths=deaths)
 
 

@@ -149,7 +149,7 @@ class Delivery:
 
     async def _attempt(self, part: Batch) -> None:
         settings = self._settings
-        self._attempts.begin(_first(part), part.end)
+        self._attempts.begin(_first(part), part.end, part.item_count)
         telemetry.set_in_flight(settings.signal, settings.exporter, 1)
         started = time.monotonic()
         try:

@@ -1,0 +1,140 @@
+"""The supervisor with real processes."""
+
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.collector.notebook import logs_payload, notebook_environ
+from tests.fix_collector import MakeCollector, RunningCollector, eventually, simple
+
+
+def _notebook(tmp_path: Path) -> str:
+    return simple(
+        f"{{notebook: {{path: {tmp_path}/notes, retry_on_failure: {{initial_interval: 100ms}}}}}}", "logs: [notebook]"
+    )
+
+
+@pytest.fixture
+def running(collector: MakeCollector, tmp_path: Path) -> RunningCollector:
+    return collector(_notebook(tmp_path), environ=notebook_environ(tmp_path)).start()
+
+
+def _notes(running: RunningCollector) -> list[str]:
+    path = running.home.parent / "notes"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_what_is_acknowledged_arrives_and_the_stop_is_orderly(running: RunningCollector) -> None:
+    assert running.post("/v1/logs", logs_payload("one", "two")) == 200
+    eventually(lambda: _notes(running) == ["one", "two"])
+
+    assert running.stop() == 0
+    assert not (running.home / "run" / "status.json").exists()
+
+
+@pytest.mark.parametrize("name", ["receiver", "worker"])
+def test_killed_child_is_restarted_and_nothing_is_lost(running: RunningCollector, name: str) -> None:
+    assert running.post("/v1/logs", logs_payload("before")) == 200
+    pid = running.kill(name)
+    eventually(lambda: running.process(name)["state"] == "running" and running.process(name)["pid"] != pid)
+
+    assert running.post("/v1/logs", logs_payload("after")) == 200
+    eventually(lambda: _notes(running) == ["before", "after"])
+    assert running.process(name)["restarts"] == 1
+    eventually(lambda: running.status()["healthy"])
+
+
+def test_children_do_not_outlive_a_killed_supervisor_and_the_next_start_recovers(running: RunningCollector) -> None:
+    assert running.post("/v1/logs", logs_payload("before")) == 200
+    children = [psutil.Process(int(found["pid"])) for found in running.status()["processes"]]
+    running.signal(signal.SIGKILL)
+    running.wait()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+    running.start()
+    assert running.post("/v1/logs", logs_payload("after")) == 200
+    eventually(lambda: _notes(running) == ["before", "after"])
+
+
+def test_second_collector_in_one_home_is_refused(running: RunningCollector, collector: MakeCollector) -> None:
+    second = collector(running.config.read_text(), environ=notebook_environ(running.home.parent))
+    second.launch()
+    assert "another collector runs" in second.wait_event("failed")["reason"]
+    assert second.wait() == 1
+    assert running.status()["healthy"]
+
+
+def test_taken_port_is_told_in_one_line_and_nothing_stays(collector: MakeCollector, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = _notebook(tmp_path).replace('http: {endpoint: "127.0.0.1:0"}', f'http: {{endpoint: "127.0.0.1:{port}"}}')
+        one = collector(text, environ=notebook_environ(tmp_path))
+        one.launch()
+        reason = one.wait_event("failed")["reason"]
+    assert f"127.0.0.1:{port}" in reason
+    assert "\n" not in reason
+    assert one.wait() == 1
+
+
+def test_wrong_configuration_starts_nothing(collector: MakeCollector) -> None:
+    one = collector("receivers: {otlp: {no_such_key: 1}}")
+    one.launch()
+    assert "no_such_key" in one.wait_event("failed")["reason"]
+    assert one.wait() == 1
+    assert not one.home.exists()
+
+
+def test_new_configuration_is_taken_over_on_sighup(running: RunningCollector, tmp_path: Path) -> None:
+    pid = running.process("receiver")["pid"]
+    running.config.write_text(running.config.read_text().replace("/notes", "/others"))
+    running.signal(signal.SIGHUP)
+    eventually(lambda: running.process("receiver")["pid"] not in (None, pid) and running.status()["healthy"])
+
+    assert running.post("/v1/logs", logs_payload("new")) == 200
+    eventually(lambda: (tmp_path / "others").exists() and (tmp_path / "others").read_text() == "new\n")
+
+
+def test_wrong_new_configuration_changes_nothing(running: RunningCollector) -> None:
+    pids = {found["name"]: found["pid"] for found in running.status()["processes"]}
+    running.config.write_text("receivers: {otlp: {no_such_key: 1}}")
+    running.signal(signal.SIGHUP)
+    eventually(lambda: "no_such_key" in running.logs())
+
+    assert {found["name"]: found["pid"] for found in running.status()["processes"]} == pids
+    assert running.post("/v1/logs", logs_payload("still")) == 200
+    eventually(lambda: _notes(running) == ["still"])
+
+
+def test_second_signal_stops_at_once(running: RunningCollector) -> None:
+    children = [psutil.Process(int(found["pid"])) for found in running.status()["processes"]]
+    running.signal(signal.SIGTERM)
+    running.signal(signal.SIGINT)
+    running.wait(5)
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+
+def test_exporter_that_cannot_export_makes_health_fail_with_its_reason(running: RunningCollector) -> None:
+    down = running.home.parent / "notes.down"
+    down.touch()
+    assert running.get("health")[0] == 200
+    assert running.post("/v1/logs", logs_payload("later")) == 200
+    eventually(lambda: running.get("health")[0] == 503)
+    _, body = running.get("health")
+    assert "exporter:notebook: the notebook is closed" in body
+
+    down.unlink()
+    eventually(lambda: running.get("health")[0] == 200)
+    assert _notes(running) == ["later"]
+
+
+@pytest.mark.timeout(60)
+def test_item_that_kills_its_worker_is_set_aside_alone(running: RunningCollector) -> None:
+    assert running.post("/v1/logs", logs_payload("one", "kill", "two")) == 200
+    eventually(lambda: _notes(running)[-1:] == ["two"], 50)
+    assert _notes(running) == ["one", "two"]
+    eventually(lambda: running.metrics()["ganglion_dead_letters"] == 1)
