@@ -174,17 +174,17 @@ async def test_an_unknown_host_is_retryable() -> None:
             await exporter.export(LOGS)
 
 
-def credentials(authority: trustme.CA) -> grpc.ServerCredentials:
-    issued = authority.issue_cert("127.0.0.1", "tempo.example")
+def credentials(authority: trustme.CA, name: str = "127.0.0.1") -> grpc.ServerCredentials:
+    issued = authority.issue_cert(name)
     return grpc.ssl_server_credentials([(issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes())])
 
 
-@pytest.mark.parametrize("override", ["", "tempo.example"])
-async def test_tls_with_a_private_authority(override: str) -> None:
+@pytest.mark.parametrize(("name", "override"), [("127.0.0.1", ""), ("tempo.example", "tempo.example")])
+async def test_tls_with_a_private_authority(name: str, override: str) -> None:
     authority = trustme.CA()
     tls = {"ca_pem": authority.cert_pem.bytes().decode(), "server_name_override": override}
     async with (
-        OTLPSink(grpc_credentials=credentials(authority)) as sink,
+        OTLPSink(grpc_credentials=credentials(authority, name)) as sink,
         exporting(sink.grpc_endpoint, tls=tls) as exporter,
     ):
         await exporter.export(LOGS)

@@ -78,6 +78,8 @@ async def test_the_same_batch_makes_the_same_bytes() -> None:
         await exporter.export(LOGS)
         await exporter.export(LOGS)
     assert sink.requests[0].body == sink.requests[1].body
+    # gzip's header has a place for the time (RFC 1952, MTIME); it stays empty.
+    assert sink.requests[0].body[4:8] == bytes(4)
 
 
 async def test_headers_are_sent_and_never_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -162,6 +164,13 @@ async def test_odd_bodies_change_nothing(body: bytes) -> None:
             await exporter.export(LOGS)
 
 
+async def test_an_answer_larger_than_any_may_be_is_not_read() -> None:
+    body = Status(message="x" * (5 * 1024 * 1024)).SerializeToString()
+    async with OTLPSink(Answer(http_status=503, body=body)) as sink, exporting(sink.http_endpoint) as exporter:
+        with pytest.raises(RetryableError, match=r"^HTTP 503$"):
+            await exporter.export(LOGS)
+
+
 @pytest.mark.parametrize("body", [b"\xff\xff", b"\0" * (5 * 1024 * 1024)], ids=["garbage", "huge"])
 async def test_an_odd_acceptance_is_an_acceptance(body: bytes) -> None:
     async with OTLPSink(Answer(body=body)) as sink, exporting(sink.http_endpoint) as exporter:
@@ -213,16 +222,20 @@ async def test_an_unreachable_destination_is_retryable(host: str, unused_tcp_por
             await exporter.export(LOGS)
 
 
-def server_context(authority: trustme.CA) -> ssl.SSLContext:
+def server_context(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert(name).configure_cert(context)
     return context
 
 
-async def test_tls_with_a_private_authority() -> None:
+@pytest.mark.parametrize(("name", "override"), [("127.0.0.1", ""), ("tempo.example", "tempo.example")])
+async def test_tls_with_a_private_authority(name: str, override: str) -> None:
     authority = trustme.CA()
-    tls = {"ca_pem": authority.cert_pem.bytes().decode()}
-    async with OTLPSink(tls=server_context(authority)) as sink, exporting(sink.http_endpoint, tls=tls) as exporter:
+    tls = {"ca_pem": authority.cert_pem.bytes().decode(), "server_name_override": override}
+    async with (
+        OTLPSink(tls=server_context(authority, name)) as sink,
+        exporting(sink.http_endpoint, tls=tls) as exporter,
+    ):
         await exporter.export(LOGS)
     assert len(sink.requests) == 1
 

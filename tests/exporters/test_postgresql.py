@@ -163,7 +163,7 @@ async def test_ended_session_is_replaced(postgresql: str, exporter_on: Open) -> 
     exporter = exporter_on(postgresql)
     await exporter.export(logs_batch([log("0")]))
     rows(postgresql, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ganglion'")
-    with pytest.raises(RetryableError, match="57P01|closed"):
+    with pytest.raises(RetryableError, match=r"57P01|closed"):
         await exporter.export(logs_batch([log("1")], sequence=1))
     await exporter.export(logs_batch([log("1")], sequence=1))
     assert messages(postgresql) == ["0", "1"]
