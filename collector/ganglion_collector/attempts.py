@@ -22,8 +22,9 @@ _SIZE = 256
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    """`items` are in flight from `start` (0: none); up to `until`, where the batch ended that is being taken apart,
-    `limit` items go at once (0: no limit).
+    """What is in flight: `items` from `start` on, 0 for nothing.
+
+    Up to `until`, where the batch ended that is being taken apart, `limit` items go at once; 0 is no limit.
     """
 
     items: int = 0

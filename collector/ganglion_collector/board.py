@@ -86,9 +86,10 @@ class Board:
         self._addresses[name] = address
         self._changed()
 
-    def forget(self, process: str, components: Iterable[str]) -> None:
-        """Drop a process that the configuration no longer has."""
-        self._processes.pop(process, None)
+    def forget(self, processes: Iterable[str], components: Iterable[str]) -> None:
+        """Drop what the configuration no longer has."""
+        for name in processes:
+            self._processes.pop(name, None)
         for name in components:
             self._components.pop(name, None)
         self._changed()

@@ -17,7 +17,7 @@ from ganglion_collector.health import SmallServer, health_answer, metrics_answer
 from ganglion_collector.journal.store import open_reader, unconfigured_readers
 from ganglion_collector.metrics_page import MetricsPage, ReaderPosition
 from ganglion_collector.pipeline import places, routes
-from ganglion_collector.process import SupervisedProcess
+from ganglion_collector.process import Program, SupervisedProcess
 from ganglion_collector.programs import ChildFactory
 from ganglion_collector.receivers.otlp.endpoint import Endpoint
 
@@ -65,14 +65,13 @@ class Generation:
         """Stop, and return what is launched by `config` instead."""
         await self.stop()
         await self.stop_servers()
-        for process in (*self._workers, self._receiver):
-            self._board.forget(process.program.name, process.program.components)
         following = type(self)(config, self._environ, self._home, self._metrics, self._board)
         try:
             await following.start_servers()
         except StartError as error:
             _logger.error("no health or metrics from here on", extra={"reason": str(error)})
         following.launch()
+        self._board.forget(self.programs.keys() - following.programs.keys(), self.components - following.components)
         return following
 
     def launch(self) -> None:
@@ -94,6 +93,16 @@ class Generation:
         for server in self._servers.values():
             await server.shutdown()
         self._letters.close()
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """Every program by its name."""
+        return {process.program.name: process.program for process in (*self._workers, self._receiver)}
+
+    @property
+    def components(self) -> frozenset[str]:
+        """Every component that a program answers for."""
+        return frozenset(component for program in self.programs.values() for component in program.components)
 
     def _make_servers(self) -> Iterator[tuple[str, SmallServer]]:
         for extension in self._config.extensions.values():
