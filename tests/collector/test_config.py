@@ -581,6 +581,24 @@ class TestProcessors:
         assert soft(limit_percentage=50) == 400
         assert soft(limit_percentage=50, spike_limit_percentage=25) == 250
 
+    @pytest.mark.parametrize(
+        ("name", "content", "limited"),
+        [
+            ("memory.max", "1048576\n", True),
+            ("memory.max", "max\n", False),
+            ("memory/memory.limit_in_bytes", "1048576", True),
+            ("memory/memory.limit_in_bytes", "9223372036854771712", False),
+            ("other", "1", False),
+        ],
+    )
+    def test_a_percentage_is_of_the_containers_memory(
+        self, tmp_path: Path, name: str, content: str, limited: bool
+    ) -> None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+
+        assert (memory_limiter.total_memory(tmp_path) == 1024 * 1024) is limited
+
     def test_memory_is_measured_once_an_interval(self) -> None:
         measurements = iter([60])
         limiter = memory_limiter.MemoryLimiter(100, 1000.0, lambda: next(measurements))

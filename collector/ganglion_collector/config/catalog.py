@@ -151,9 +151,7 @@ def _imported(kind: Kind, name: str) -> AnyFactory | None:
     try:
         module = importlib.import_module(f"{_PACKAGES[kind]}.{name}")
     except ImportError as error:
-        if str(error.name).startswith("ganglion_"):
-            raise
-        raise BrokenComponentError(_what_to_install(name, error)) from error
+        raise BrokenComponentError(_why_not(name, error)) from error
     factory: Any = getattr(module, "factory", None)
     return factory if _is_factory(factory, kind) else None
 
@@ -172,8 +170,10 @@ def _is_factory(value: object, kind: Kind) -> TypeGuard[AnyFactory]:
     return isinstance(value, _FACTORIES[kind])
 
 
-def _what_to_install(name: str, error: ImportError) -> str:
+def _why_not(name: str, error: ImportError) -> str:
+    if not isinstance(error, ModuleNotFoundError) or str(error.name).startswith("ganglion_"):
+        return f"this is a defect of Ganglion: {error}"
     extras = metadata.metadata("ganglion").get_all("Provides-Extra") or []
     # Core metadata 2.4 writes extras in their normalised spelling.
     extra = name if name.replace("_", "-") in {spelled.replace("_", "-") for spelled in extras} else "collector"
-    return f"needs the Python package {error.name or error}: pip install 'ganglion[{extra}]'"
+    return f"needs the Python package {error.name}: pip install 'ganglion[{extra}]'"

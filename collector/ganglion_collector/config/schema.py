@@ -2,15 +2,33 @@
 
 from typing import Any
 
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from ganglion_collector.component import Config
 from ganglion_collector.config.catalog import ALIASES, KINDS, BrokenComponentError, Kind, component_types, find_factory
+from ganglion_collector.config.conform import without_effect
 from ganglion_collector.config.service import ServiceConfig
 
 __all__ = ["json_schema", "models"]
 
 _MODE: JsonSchemaMode = "validation"
+
+
+class _Generator(GenerateJsonSchema):
+    """Knows what the loader takes besides the fields: null blocks, and the Collector's keys that have no effect."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        result = super().model_schema(schema)
+        properties: dict[str, Any] = result.setdefault("properties", {})
+        for name, described in properties.items():
+            if "$ref" in described:
+                reference = {"$ref": described.pop("$ref")}
+                properties[name] = {"anyOf": [reference, {"type": "null"}], **described}
+        if issubclass(schema["cls"], Config):
+            for key, reason in without_effect(schema["cls"]).items():
+                properties[key] = {"description": f"No effect: {reason}.", "deprecated": True}
+        return result
 
 
 def models(kind: Kind) -> dict[str, type[Config]]:
@@ -31,7 +49,8 @@ def json_schema() -> dict[str, Any]:
     sections: dict[Kind, dict[str, type[Config]]] = {kind: models(kind) for kind in KINDS}
     every = {model for section in sections.values() for model in section.values()} | {ServiceConfig}
     references, definitions = models_json_schema(
-        [(model, _MODE) for model in sorted(every, key=lambda model: (model.__module__, model.__qualname__))]
+        [(model, _MODE) for model in sorted(every, key=lambda model: (model.__module__, model.__qualname__))],
+        schema_generator=_Generator,
     )
     properties: dict[str, Any] = {
         kind: {

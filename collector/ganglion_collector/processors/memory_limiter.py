@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar
 
 import psutil
@@ -10,7 +12,7 @@ from pydantic import Field, model_validator
 from ganglion_collector.component import Config, Duration, ProcessorFactory
 from ganglion_collector.errors import RefusedError
 
-__all__ = ["MemoryLimiter", "MemoryLimiterConfig", "factory"]
+__all__ = ["MemoryLimiter", "MemoryLimiterConfig", "factory", "total_memory"]
 
 _MIB = 1024 * 1024
 _DEFAULT_SPIKE = 0.2
@@ -79,9 +81,18 @@ class MemoryLimiter:
             raise RefusedError("data refused due to high memory usage", _RETRY_AFTER)
 
 
+def total_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes of memory of the container this runs in, or of the machine; `cgroup` is version 2 or 1."""
+    limits = [psutil.virtual_memory().total]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limits.append(int((cgroup / name).read_text()))
+    return min(limits)
+
+
 def _limiter(config: MemoryLimiterConfig) -> MemoryLimiter:
     process = psutil.Process()
-    soft_limit = config.soft_limit(psutil.virtual_memory().total)
+    soft_limit = config.soft_limit(total_memory())
     return MemoryLimiter(soft_limit, config.check_interval, lambda: process.memory_info().rss)
 
 
