@@ -88,7 +88,7 @@ class Config(BaseModel):
     A validator's ValueError reads "reason; hint" and does not repeat the value, which may be a secret.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     without_effect: ClassVar[Mapping[str, str]] = {}
     """Keys that the Collector has and that mean nothing here, each with the reason: taken with a warning."""

@@ -19,10 +19,11 @@ from ganglion_collector.config.model import (
     Pipeline,
     Telemetry,
 )
+from ganglion_collector.config.problems import invalid
 from ganglion_collector.config.providers import read_source
 from ganglion_collector.config.schema import json_schema
 from ganglion_collector.config.wrapper import unwrap
-from ganglion_collector.errors import ConfigError, InvalidConfigError
+from ganglion_collector.errors import ConfigError
 
 __all__ = [
     "CollectorConfig",
@@ -54,10 +55,10 @@ def load(uris: Sequence[str], *, sets: Sequence[str] = (), environ: Mapping[str,
     """
     if not 0 < len(uris) <= _MAX_SOURCES:
         reason = f"{len(uris)} configurations are given"
-        raise InvalidConfigError([ConfigError("--config", None, reason, f"give 1 to {_MAX_SOURCES}")])
+        raise invalid([ConfigError("--config", None, reason, f"give 1 to {_MAX_SOURCES}")])
     merged, errors = _merged(uris, sets, environ)
     if errors:
-        raise InvalidConfigError(errors)
+        raise invalid(errors)
     expander = Expander(environ)
     resolved = expander.expand(merged)
     return assemble(resolved, expander.warnings, expander.errors)

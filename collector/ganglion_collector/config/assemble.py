@@ -18,9 +18,9 @@ from ganglion_collector.config.expand import Expanded
 from ganglion_collector.config.foreign import advice, rename_keys
 from ganglion_collector.config.graph import Graph, component_type, id_problem
 from ganglion_collector.config.model import CollectorConfig, Component
-from ganglion_collector.config.problems import join, nearest, problem, validate
+from ganglion_collector.config.problems import invalid, join, nearest, printable, problem, validate
 from ganglion_collector.config.service import ServiceConfig
-from ganglion_collector.errors import ConfigError, InvalidConfigError
+from ganglion_collector.errors import ConfigError
 
 __all__ = ["assemble"]
 
@@ -72,15 +72,14 @@ class _Assembly:
             extensions={one: self.components["extensions"][one] for one in extensions},  # type: ignore[misc]
             pipelines=pipelines,
             telemetry=service.telemetry.resolved(),
-            warnings=tuple(dict.fromkeys(self.warnings)),
+            warnings=tuple(dict.fromkeys(map(printable, self.warnings))),
         )
 
     def _raise_errors(self) -> None:
         broken = [error.path for error in self.expansion]
         own = [error for error in self.errors if not any(_below(error.path, path) for path in broken)]
-        found = {str(error): error for error in [*self.expansion, *own]}
-        if found:
-            raise InvalidConfigError(list(found.values()))
+        if self.expansion or own:
+            raise invalid([*self.expansion, *own])
 
     def _service(self) -> ServiceConfig:
         conformer = Conformer(self.errors, self.warnings)

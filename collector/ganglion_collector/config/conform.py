@@ -70,6 +70,9 @@ class Conformer:
                 return {key: self.value(inner[1], child, join(path, key)) for key, child in body.items()}
             if is_list(body) and origin in {list, tuple, set, frozenset, Sequence}:
                 return [self.value(inner[0], child, join(path, index)) for index, child in enumerate(body)]
+        if isinstance(body, bool) and bool not in options and not {int, float}.isdisjoint(options):
+            self.errors.append(problem(path, body, "must be a number", "write digits"))
+            return None
         if isinstance(raw, Expanded) and _wants_text(options, body):
             return raw.text
         return typed(raw)

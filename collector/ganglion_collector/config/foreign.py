@@ -8,6 +8,7 @@ from typing import Any
 
 from ganglion_collector.config.catalog import Kind
 from ganglion_collector.config.document import is_map
+from ganglion_collector.config.expand import typed
 
 __all__ = ["advice", "rename_keys"]
 
@@ -110,6 +111,6 @@ def rename_keys(kind: Kind, component_type: str, body: Any, path: str) -> tuple[
     if not is_map(body) or "loglevel" not in body:
         return body, warnings
     rest = {key: value for key, value in body.items() if key != "loglevel"}
-    verbosity = _LOG_LEVELS.get(str(body["loglevel"]).lower(), "basic")
+    verbosity = _LOG_LEVELS.get(str(typed(body["loglevel"])).lower(), "basic")
     warnings.append(f"{path}::loglevel is now called verbosity; taken as verbosity: {verbosity}")
     return {"verbosity": verbosity} | rest, warnings

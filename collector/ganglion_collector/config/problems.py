@@ -10,9 +10,9 @@ from pydantic_core import ErrorDetails
 
 from ganglion_collector.config.document import is_list, is_map
 from ganglion_collector.config.expand import typed
-from ganglion_collector.errors import ConfigError
+from ganglion_collector.errors import ConfigError, InvalidConfigError
 
-__all__ = ["join", "nearest", "problem", "shown", "validate"]
+__all__ = ["invalid", "join", "nearest", "printable", "problem", "shown", "validate"]
 
 _SECRET = re.compile(
     r"token|passw|secret|authorization|credential|cookie|htpasswd|dsn|(?:^|[_-])(?:key|keys|apikey|pem|inline)$",
@@ -34,6 +34,7 @@ _HINTS = {
     "list_type": ("must be a list", "write [a, b]"),
     "tuple_type": ("must be a list", "write [a, b]"),
     "frozen_set_type": ("must be a list", "write [a, b]"),
+    "finite_number": ("must be a finite number", "write digits"),
     "dict_type": ("must be a map", "write key: value under it"),
     "model_type": ("must be a map", "write key: value under it"),
 }
@@ -41,6 +42,20 @@ _HINTS = {
 
 def join(path: str, key: object) -> str:
     return f"{path}::{key}" if path else str(key)
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line: what a terminal would act on is written as an escape."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def invalid(errors: Iterable[ConfigError]) -> InvalidConfigError:
+    """Make the one error of all `errors`, each on a line of its own, none twice."""
+    lines = [
+        ConfigError(printable(error.path), error.value, printable(error.reason), printable(error.hint))
+        for error in errors
+    ]
+    return InvalidConfigError(list({str(line): line for line in lines}.values()))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -81,6 +96,8 @@ def validate(model: type[BaseModel], body: Any, path: str, errors: list[ConfigEr
             _add(_from_details(details, body, path), errors)
     except ConfigError as error:
         errors.append(error)
+    except OSError as error:
+        errors.append(problem(path, None, str(error), "name a file that can be read"))
     return None
 
 

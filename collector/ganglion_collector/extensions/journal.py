@@ -12,7 +12,7 @@ class JournalConfig(Config):
 
     directory: str | None = Field(default=None, min_length=1)
     """Its folder; `journal` in the home folder unless set."""
-    quota_mib: int = Field(default=1024, ge=1)
+    quota_mib: int = Field(default=1024, ge=1, le=2**32)
     """Most disk space it takes. Full, it refuses requests with a delay until the slowest exporter catches up."""
     deduplication_window: Duration = Field(default=300.0, ge=0)
     """How long an identical request is recognised as a repeated one and stored once; 0 never."""

@@ -24,6 +24,7 @@ class MemoryLimiterConfig(Config):
 
     without_effect: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
+            "ballast_size_mib",
             "min_gc_interval_when_soft_limited",
             "min_gc_interval_when_hard_limited",
             "max_gc_interval_when_soft_limited",
