@@ -2,42 +2,20 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from ganglion_collector.dead_letters_cli import app as dead_letters
 from ganglion_collector.home import Home
-from ganglion_collector.terminal import Exit, console, fail, print_json, tells_errors
+from ganglion_collector.loading import ConfigOption, SetOption, default_config, load_config
+from ganglion_collector.terminal import Exit, console, print_json, tells_errors
 
-if TYPE_CHECKING:
-    from ganglion_collector.config import CollectorConfig
-
-__all__ = ["ConfigOption", "SetOption", "app", "default_config"]
+__all__ = ["app"]
 
 app = typer.Typer(rich_markup_mode=None)
 
-ConfigOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--config",
-        metavar="URI",
-        help="A file, env:NAME or yaml:TEXT; several merge. Default: otel-collector.yaml here, else the shipped one.",
-    ),
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Over the configuration: a.b.c=v.")
-]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def default_config() -> str:
-    """Return `otel-collector.yaml` of the current folder, else the shipped one."""
-    here = Path("otel-collector.yaml")
-    packaged = Path(__file__).with_name("otel-collector.yaml")
-    # An editable install has it at the root of the source tree.
-    source = Path(__file__).parents[2] / "otel-collector.yaml"
-    return str(next((path for path in (here, packaged) if path.is_file()), source))
 
 
 @app.command(epilog="\b\nganglion run --config F\nganglion run --config F --set exporters.debug.verbosity=normal")
@@ -72,15 +50,11 @@ def run(
 @tells_errors
 def validate(config: ConfigOption = None, sets: SetOption = None) -> None:
     """Check a configuration: every error on one line, exit code 1 if there is any. Nothing is started."""
-    environ = dict(os.environ)
-    if not environ.get("GANGLION_DATABASE_URL"):
-        from ganglion_collector.embedded import EmbeddedPostgreSQL  # noqa: PLC0415
-
-        environ["GANGLION_DATABASE_URL"] = EmbeddedPostgreSQL(Home.of(environ).path).dsn
+    if not os.environ.get("GANGLION_DATABASE_URL"):
         typer.echo(
             "note: GANGLION_DATABASE_URL is not set; `ganglion up` brings its own, `ganglion run` needs it", err=True
         )
-    loaded = _load(config, sets, environ)
+    loaded = load_config(config, sets)
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     ways = ", ".join(
@@ -151,9 +125,4 @@ def _print_status(found: Mapping[str, Any]) -> None:
         typer.echo(f"  {name:<28} {address}")
 
 
-def _load(config: list[str] | None, sets: list[str] | None, environ: Mapping[str, str]) -> "CollectorConfig":
-    try:
-        from ganglion_collector.config import load  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        fail(f"the collector needs the Python package {error.name}; pip install 'ganglion[collector]'")
-    return load(config or [default_config()], sets=sets or (), environ=environ)
+app.add_typer(dead_letters)

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -216,9 +217,7 @@ class EmbeddedPostgreSQL:
         argv = self._launch(int(signal.SIGKILL)).argv([str(_program(name)), *arguments])
         done = subprocess.run(argv, input=stdin, env=_environment(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
-            told = [line for line in lines if "error:" in line or "FATAL:" in line] or lines[-1:]
-            raise StartError(f"cannot make the database in {self.data}: {'; '.join(told)}")
+            raise StartError(f"cannot make the database in {self.data}: {_reason(done.stderr or done.stdout)}")
 
     def _owner(self) -> Owner | None:
         """Return the user and group the server runs as, None for our own."""
@@ -254,6 +253,12 @@ def _program(name: str) -> Path:
             "the embedded PostgreSQL is not installed; pip install 'ganglion[embedded]', or set GANGLION_DATABASE_URL"
         )
     return Path(next(iter(spec.submodule_search_locations))).resolve() / "pginstall" / "bin" / name
+
+
+def _reason(output: str) -> str:
+    """Return what PostgreSQL's programs give as the reason, without time and process."""
+    found = re.findall(r"(?:error|FATAL|HINT):\s*(.+)", output)
+    return "; ".join(found) or next(reversed(output.strip().splitlines()), "it ended without a word")
 
 
 def _initdb_options(data: Path, password_file: Path) -> list[str]:

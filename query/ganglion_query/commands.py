@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from ganglion import __version__
-from ganglion_collector.cli import ConfigOption, SetOption
 from ganglion_collector.cli import app as operations
+from ganglion_collector.loading import ConfigOption, SetOption
 from ganglion_collector.terminal import Exit, console, fail, print_json, tells_errors
 
 from ganglion_query.model import LEVELS, LogFilter, parse_trace_id
@@ -143,7 +143,7 @@ def up(config: ConfigOption = None, sets: SetOption = None) -> None:
         from ganglion_query.up import bring_up  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fail(f"the collector needs the Python package {error.name}; pip install 'ganglion[all]'")
-    bring_up(config or (), sets or ())
+    bring_up(config or [], sets or [])
 
 
 def _reader() -> "Reader":

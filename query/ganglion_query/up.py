@@ -3,16 +3,16 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 from ganglion_collector.background import Started, log_tail, read_status, start, stop_started
-from ganglion_collector.cli import default_config
-from ganglion_collector.config import CollectorConfig, load
-from ganglion_collector.embedded import EmbeddedPostgreSQL, database_url, postgresql_port
+from ganglion_collector.config import CollectorConfig
+from ganglion_collector.embedded import database_url
 from ganglion_collector.errors import StartError
 from ganglion_collector.home import Home
+from ganglion_collector.loading import default_config, load_config
 from ganglion_collector.terminal import console
 from rich.console import Console
 from rich.text import Text
@@ -33,7 +33,7 @@ _PORT_SETTINGS = {
 }
 
 
-def bring_up(config: Sequence[str], sets: Sequence[str]) -> None:
+def bring_up(config: list[str], sets: list[str]) -> None:
     """Start the collector, and PostgreSQL unless one is given; return when a self-test came through.
 
     Raises:
@@ -46,9 +46,7 @@ def bring_up(config: Sequence[str], sets: Sequence[str]) -> None:
         _tell_running(home)
         return
     uris = config or [default_config()]
-    environ = dict(os.environ)
-    environ.setdefault("GANGLION_DATABASE_URL", EmbeddedPostgreSQL(home.path, postgresql_port(environ)).dsn)
-    loaded = load(uris, sets=sets, environ=environ)
+    loaded = load_config(uris, sets)
     screen = console()
     started = start(home, ["--embedded", *(f"--config={uri}" for uri in uris), *(f"--set={one}" for one in sets)])
     try:
@@ -84,6 +82,7 @@ def _follow(screen: Console, started: Started) -> Mapping[str, str]:
 
 def _with_hint(reason: str) -> str:
     """Name the setting that moves an address that is taken."""
+    reason = re.sub(r"^\[Errno \d+\] ", "", reason)
     port = re.search(r"cannot listen on \S+?:(\d+)\b", reason)
     if port is None:
         return reason
