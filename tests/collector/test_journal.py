@@ -16,7 +16,7 @@ from uuid import UUID
 
 import pytest
 from ganglion_collector.component import BatchBounds, Position, Record, Signal
-from ganglion_collector.errors import ConfigError, InvalidRequestError, RefusedError, TooLargeError
+from ganglion_collector.errors import ConfigError, InvalidRequestError, RefusedError, RetryableError, TooLargeError
 from ganglion_collector.journal import Entry, JournalReader, JournalWriter
 from ganglion_collector.journal.store import open_reader, open_writer, unconfigured_readers
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -503,6 +503,24 @@ class TestFailingDisk:
         assert "No space left on device" in str(outcomes[0])
         assert writer.append([entry(b"lost"), entry(b"after")]) == [True, True]
         assert [record.payload for record in read_all(reader)] == [b"before", b"lost", b"after"]
+
+    def test_position_moves_on_a_full_disk(self, reader: JournalReader, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = os.open
+
+        def no_new_files(path: str | os.PathLike[str], flags: int, mode: int = 0o777) -> int:
+            if flags & os.O_CREAT and not Path(path).exists():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(path, flags, mode)
+
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "open", no_new_files)
+            with pytest.raises(RetryableError, match="No space left"):
+                reader.commit(Position(5))
+        reader.commit(Position(123_456, 7))
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "open", no_new_files)
+            reader.commit(Position(200_000))
+        assert reader.position() == Position(200_000)
 
 
 _UNDER_A_SIZE_LIMIT = """

@@ -49,7 +49,8 @@ class JournalWriter(Protocol):
         """Append what is not a recent duplicate and fsync once; blocking.
 
         Returns, for each entry, True (stored, durable), False (an identical request was stored within the window and
-        is durable) or the RefusedError that says why there was no room for it.
+        is durable), the RefusedError that says why there was no room for it, or the TooLargeError or
+        InvalidRequestError of one that can never be stored.
         """
         ...
 
@@ -79,13 +80,16 @@ class JournalReader(Protocol):
     ) -> tuple[Sequence[Record], Position]:
         """Return records from `position` on within `bounds`, and the position after them; none waits: never blocks.
 
-        Records of another signal or receiver are passed over, so the end may move though nothing is returned.
-        A record larger than the bounds is sliced.
+        Records of another signal or receiver are passed over, so the end may move though nothing is returned; only an
+        end equal to `position` says that nothing more is there. A record larger than the bounds is sliced.
         """
         ...
 
     def commit(self, position: Position) -> None:
-        """Remember `position` durably; readers before it may lose what they did not read."""
+        """Remember `position` durably; what every configured reader is past may be trimmed.
+
+        Raises RetryableError when the disk does not take it.
+        """
         ...
 
     def close(self) -> None: ...

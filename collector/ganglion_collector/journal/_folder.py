@@ -8,6 +8,7 @@
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -24,7 +25,7 @@ from uuid import UUID, uuid4
 from ganglion_collector.component import Position
 from ganglion_collector.errors import ConfigError
 
-__all__ = ["DurableEnd", "Folder", "lock", "segment_path", "sync", "sync_directory", "unusable", "write_atomically"]
+__all__ = ["DurableEnd", "Folder", "lock", "segment_path", "sync", "sync_directory", "unusable"]
 
 FORMAT = 1
 _PATH = "extensions::journal::directory"
@@ -81,7 +82,7 @@ class Folder:
 
     def commit(self, reader: str, position: Position) -> None:
         stored = {"journal": str(self.identity), "sequence": position.sequence, "item": position.item}
-        write_atomically(self._position_path(reader), json.dumps(stored).encode())
+        _replace(self._position_path(reader), json.dumps(stored).encode())
 
     def readers(self) -> list[str]:
         """Return every reader that ever committed a position here."""
@@ -186,16 +187,27 @@ class DurableEnd:
         os.close(self._file)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path`, durably; a crash leaves the old content or the new."""
+def _replace(path: Path, content: bytes) -> None:
+    """Replace `path`, durably; a crash leaves the old content or the new.
+
+    Without room for a second file the old one is overwritten: a position must move for a full disk to be freed.
+    """
     draft = path.with_name(f"{path.name}.new")
-    _write_durably(draft, content)
+    try:
+        _write_durably(draft, content)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
+            raise
+        _write_durably(path, content.ljust(path.stat().st_size), truncate=False)
+        return
     draft.replace(path)
     sync_directory(path.parent)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def _write_durably(path: Path, content: bytes, *, truncate: bool = True) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if truncate else 0)
+    descriptor = os.open(path, flags, 0o600)
     try:
         os.write(descriptor, content)
         sync(descriptor)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ganglion_collector.component import BatchBounds, Position, Record, Signal
-from ganglion_collector.errors import InvalidRequestError
+from ganglion_collector.errors import InvalidRequestError, RetryableError
 from ganglion_collector.journal._folder import DurableEnd, Folder, segment_path
 from ganglion_collector.journal._frame import Frame, FrameFormat
 from ganglion_collector.journal._segment import Segment
@@ -90,7 +90,11 @@ class SegmentReader:
         return Position(next(iter(self._folder.segments()), 0), 0)
 
     def commit(self, position: Position) -> None:
-        self._folder.commit(self._reader, position)
+        """Remember `position` durably; raise RetryableError when the disk does not take it."""
+        try:
+            self._folder.commit(self._reader, position)
+        except OSError as error:
+            raise RetryableError(f"the position cannot be stored: {error.strerror}") from error
 
     def close(self) -> None:
         """Release the files. Safe twice."""

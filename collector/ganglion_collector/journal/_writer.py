@@ -156,6 +156,7 @@ class SegmentWriter:
             self._write(chunk)
         except OSError as error:
             logger.error("journal: cannot write: %s", error.strerror)
+            self._starved = True
             refusal = RefusedError(f"the journal cannot be written: {error.strerror}", _FAILED_RETRY_AFTER)
             for staged in chunk:
                 for place in staged.places:
