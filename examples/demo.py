@@ -167,7 +167,8 @@ def main() -> None:
     print("\nRequests to it:")
     with running_service(variables) as url:
         trace_id = send_requests(url, print)
-    print("\nOne failed. What happened in it, by its trace id:\n", flush=True)
+    print("\nOne failed. What happened in it, by its trace id (the caller, named as its parent, is this demo,")
+    print("which sends no spans of its own):\n", flush=True)
     # The request, the search, four statistics; a log when it starts and one when it fails.
     wait_for_trace(trace_id, spans=6, logs=2)
     subprocess.run([BIN / "ganglion", "trace", trace_id], check=True)

@@ -125,18 +125,19 @@ def report(q: str, user: UserId = "anonymous") -> list[dict[str, object]]:
 
 @app.get("/duplicates")
 def duplicates(user: UserId = "anonymous") -> list[dict[str, object]]:
-    """Compare each document with each other letter by letter: slow on purpose of being thorough."""
+    """Compare each sentence with each other, letter by letter: thorough, and slow."""
     started = time.perf_counter()
-    pairs = [compare(left, right) for left, right in itertools.combinations(library.documents, 2)]
+    sentences = [sentence for document in library.documents for sentence in document.sentences]
+    pairs = [compare(left, right) for left, right in itertools.combinations(sentences, 2)]
     duration = (time.perf_counter() - started) * 1000
     extra = {"user.id": user, "pairs": len(pairs), "duration_ms": duration}
     logger.log(logging.WARNING if duration > 100 else logging.INFO, "duplicates_compared", extra=extra)
     return sorted(pairs, key=lambda pair: -float(str(pair["likeness"])))[:3]
 
 
-def compare(left: Document, right: Document) -> dict[str, object]:
-    likeness = difflib.SequenceMatcher(None, left.text, right.text, autojunk=False).ratio()
-    return {"left": left.title, "right": right.title, "likeness": round(likeness, 3)}
+def compare(left: str, right: str) -> dict[str, object]:
+    likeness = difflib.SequenceMatcher(None, left, right, autojunk=False).ratio()
+    return {"left": left, "right": right, "likeness": round(likeness, 3)}
 
 
 @app.get("/documents/{number}")
