@@ -55,7 +55,7 @@ class Faults:
     dsn: str
     kills: int = 10
     seed: int = 0
-    senders: int = 2
+    senders: int = 4
     """Senders for each signal and transport."""
     patience: float = 60.0
 
@@ -206,20 +206,26 @@ def _kill_one(run: _Run) -> None:
 
 async def _kill_all(run: _Run) -> None:
     """Kill until it is enough; mostly load flows again before the next kill, sometimes it does not yet."""
+    await _progress(run)
     while run.killed.total() < run.faults.kills:
+        await asyncio.sleep(run.random.uniform(0.0, 1.0))
+        await asyncio.to_thread(_kill_one, run)
         if run.random.random() > 0.2:
             await _progress(run)
-        await asyncio.sleep(run.random.uniform(0.0, 0.5))
-        await asyncio.to_thread(_kill_one, run)
     await _progress(run)
 
 
 async def _progress(run: _Run) -> None:
+    """Return when a request was acknowledged from now on."""
     run.progress.clear()
-    try:
-        await asyncio.wait_for(run.progress.wait(), run.faults.patience)
-    except TimeoutError:
-        raise RuntimeError(f"nothing was acknowledged for {run.faults.patience:.0f} s after {run.killed}") from None
+    end = time.monotonic() + run.faults.patience
+    while not run.progress.is_set():
+        if run.process.poll() is not None:
+            raise RuntimeError(f"the collector stopped by itself with {run.process.returncode} after {run.killed}")
+        if time.monotonic() > end:
+            raise RuntimeError(f"nothing was acknowledged for {run.faults.patience:.0f} s after {run.killed}")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(run.progress.wait(), 1)
 
 
 async def _load(run: _Run) -> None:

@@ -32,7 +32,8 @@ def embedded_faults(directory: Path, kills: int, seed: int = 0) -> Faults:
 
 def _start(directory: Path, home: Path) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if name != "GANGLION_DATABASE_URL"}
-    program = [str(Path(sys.executable).with_name("ganglion")), "run", "--config", str(directory / "config.yaml")]
+    ganglion = Path(sys.executable).with_name("ganglion")
+    program = [str(ganglion), "run", "--embedded", "--config", str(directory / "config.yaml")]
     with (directory / "collector.log").open("ab") as log:
         return subprocess.Popen(
             program,
