@@ -267,12 +267,15 @@ class TestExpansion:
             ("${env:QUOTED}", '"quoted"'),
             ("${env:GARBAGE}", "{a: ]"),
             ("${yaml:5}", "5"),
+            ("${env:PRICE}", "pa$$word$"),
+            ("a ${env:PRICE} $$", "a pa$$word$ $"),
+            ("${env:NONE:-a$$b}", "a$b"),
         ],
     )
     def test_text(self, text: str, expected: str) -> None:
         environ = {
             "WORD": "word", "NAME": "WORD", "EMPTY": "", "DIGITS": "0123", "NESTED": "a ${WORD} b", "TRUE": "true",
-            "QUOTED": '"quoted"', "GARBAGE": "{a: ]",
+            "PRICE": "pa$$word$", "QUOTED": '"quoted"', "GARBAGE": "{a: ]",
         }  # fmt: skip
         config = read(BASE, json.dumps({"exporters": {"acme": {"note": text}}}), environ=environ)
 

@@ -93,7 +93,7 @@ class Expander:
         retrieved = retrieve(scheme, rest, self.environ, path)
         if retrieved.warning:
             self.warnings.append(retrieved.warning)
-        return retrieved.text
+        return retrieved.text.replace("$$", "$$$$") if retrieved.verbatim else retrieved.text
 
 
 def find_reference(text: str) -> str | None:

@@ -17,10 +17,14 @@ _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What a reference stands for: its text; `warning` when there was nothing where something was expected."""
+    """What a reference stands for: its text; `warning` when there was nothing where something was expected.
+
+    `verbatim` text was not written as configuration: two dollar signs in it are two.
+    """
 
     text: str
     warning: str | None = None
+    verbatim: bool = False
 
 
 def read_source(uri: str, environ: Mapping[str, str]) -> tuple[str, Any]:
@@ -62,7 +66,7 @@ def _variable(rest: str, environ: Mapping[str, str], path: str) -> Retrieved:
         reason = f"{name[:80]!r} is not the name of an environment variable"
         raise ConfigError(path, None, reason, "letters, digits and _ only; write $$ for a dollar sign")
     if name in environ:
-        return Retrieved(environ[name])
+        return Retrieved(environ[name], verbatim=True)
     if has_default:
         return Retrieved(default)
     return Retrieved("", f"{path}: the environment variable {name} is not set; taken as empty")
