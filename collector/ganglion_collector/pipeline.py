@@ -41,6 +41,7 @@ __all__ = [
     "Places",
     "Route",
     "WorkerParts",
+    "bury_in",
     "exporter_bounds",
     "journal_config",
     "make_intake",
@@ -157,7 +158,7 @@ def make_worker(config: CollectorConfig, where: Places, route: Route, bell: Door
     letters = DeadLetters(where.dead_letters)
     attempts = Attempts(where.run / f"attempt-{quote(route.name, safe='')}", settings.bounds.max_items)
     how = DeliverySettings(signal, route.exporter, common.timeout, common.retry_on_failure)
-    delivery = Delivery(how, exporter, attempts, _burial(letters), health)
+    delivery = Delivery(how, exporter, attempts, bury_in(letters), health)
     telemetry.prepare_exporter(signal, route.exporter)
 
     def close() -> None:
@@ -181,7 +182,9 @@ def exporter_bounds(exporter: ExporterConfig, processors: Sequence[BatchBounds])
     )
 
 
-def _burial(letters: DeadLetters) -> Bury:
+def bury_in(letters: DeadLetters) -> Bury:
+    """Return what moves a batch, record by record, into `letters`."""
+
     def bury(batch: Batch, reason: str) -> None:
         for record in batch.records:
             _put(letters, record, batch.source, reason)
