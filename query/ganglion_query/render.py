@@ -111,7 +111,7 @@ def _forest_lines(forest: Forest, page: _Page) -> Iterator[Text]:
 
 def _tree_lines(root: Branch, why: Root, page: _Page) -> Iterator[Text]:
     """Walk without recursion: a sender may make a chain of ten thousand spans."""
-    yield from _span_lines(root.span, "", "", page, why)
+    yield from _span_lines(root, "", "", page, why)
     stack = [(iter(_with_last(root)), "", 1)]
     while stack:
         items, guide, depth = stack[-1]
@@ -126,9 +126,9 @@ def _tree_lines(root: Branch, why: Root, page: _Page) -> Iterator[Text]:
             continue
         if depth > _DEEPEST:
             guide, below = f"{depth:>5} ", " " * 6
-            yield from _span_lines(item.span, guide, below, page, Root.REAL)
+            yield from _span_lines(item, guide, below, page, Root.REAL)
         else:
-            yield from _span_lines(item.span, guide + ("└─ " if last else "├─ "), below, page, Root.REAL)
+            yield from _span_lines(item, guide + ("└─ " if last else "├─ "), below, page, Root.REAL)
         stack.append((iter(_with_last(item)), below, depth + 1))
 
 
@@ -140,12 +140,13 @@ def _with_last(branch: Branch) -> list[tuple[Branch | LogRow, bool]]:
     return [(item, index >= last) for index, item in enumerate(items)]
 
 
-def _span_lines(span: SpanRow, guide: str, below: str, page: _Page, why: Root) -> Iterator[Text]:
+def _span_lines(branch: Branch, guide: str, below: str, page: _Page, why: Root) -> Iterator[Text]:
+    span = branch.span
     style = "bold red" if span.status == "ERROR" else "bold"
     name = Text.assemble((guide, "dim"), (fit(clean(span.name or "?"), max(8, page.name - len(guide))), style))
     service = Text(" " + fit(clean(span.service_name or ""), 18), "magenta")
     yield Text.assemble(name, service, f" {duration(span.duration_ms):>11} ", _bar(span, page))
-    under = below + "  "
+    under = below + ("│  " if branch.children else "   ")
     if why is not Root.REAL:
         yield Text.assemble((under, "dim"), (f"({why.value}: {clean(span.parent_span_id or '')})", "yellow"))
     telling = span.attributes if page.full else _telling(span.attributes)
