@@ -1,0 +1,126 @@
+"""Configurations as they are found in public repositories, against the real components; and spoilt ones."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ganglion_collector.config import load
+from ganglion_collector.config.document import parse_document
+from ganglion_collector.errors import InvalidConfigError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = parse_document((ROOT / "otel-collector.yaml").read_text(encoding="utf-8"), "shipped")
+
+QUIRKS = {
+    "null protocols, old exporter names, flow and block lists": """
+        receivers:
+          otlp:
+            protocols:
+              grpc:
+              http:
+        processors:
+          batch:
+          memory_limiter: {check_interval: 5s, limit_mib: 1500, spike_limit_mib: 512}
+        exporters:
+          otlp/tempo:
+            endpoint: "http://tempo:4317"
+            tls: {insecure: true}
+          otlphttp/loki:
+            endpoint: http://loki:3100/otlp
+            tls:
+              insecure: true
+          logging: {loglevel: debug}
+        extensions: {health_check: }
+        service:
+          extensions: [health_check]
+          pipelines:
+            traces: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [otlp/tempo, logging]}
+            logs:
+              receivers:
+                - otlp
+              processors: []
+              exporters:
+                - otlphttp/loki
+          telemetry: {logs: {level: "DEBUG"}, metrics: {address: ":8888"}}
+        """,
+    "queue, retry and compression keys of the Collector": """
+        receivers:
+          otlp:
+            protocols:
+              grpc: {endpoint: "0.0.0.0:4317", max_recv_msg_size_mib: 16, include_metadata: true}
+              http: {endpoint: ":4318", cors: {allowed_origins: ["http://*", "https://*"], max_age: 7200}}
+        processors:
+          batch: {timeout: 1s, send_batch_size: 1024, send_batch_max_size: 2_048}
+        exporters:
+          otlp:
+            endpoint: ${COLLECTOR_HOST:-gateway}:4317
+            compression: gzip
+            headers: {x-api-key: "${API_KEY}"}
+            retry_on_failure: {enabled: true, initial_interval: 5s, max_interval: 30s, max_elapsed_time: 300s}
+            sending_queue: {enabled: true, num_consumers: 4, queue_size: 100}
+          debug: {verbosity: detailed, sampling_initial: 5, sampling_thereafter: 200}
+        service:
+          extensions: []
+          pipelines:
+            traces/1: {receivers: [otlp], processors: [batch], exporters: [otlp, debug]}
+            metrics: {receivers: [otlp], processors: [batch], exporters: [debug]}
+          telemetry:
+            metrics: {level: detailed, readers: [{pull: {exporter: {prometheus: {host: 0.0.0.0, port: 8888}}}}]}
+        """,
+    "two receivers of one type": """
+        receivers:
+          otlp: {protocols: {grpc: {endpoint: localhost:4317}}}
+          otlp/2: {protocols: {http: {endpoint: localhost:55679}}}
+        exporters: {debug: {}}
+        service: {pipelines: {logs: {receivers: [otlp, otlp/2], exporters: [debug]}}}
+        """,
+}
+
+
+@pytest.mark.parametrize("text", QUIRKS.values(), ids=QUIRKS)
+def test_a_configuration_as_found_in_the_wild_loads(text: str) -> None:
+    config = load([f"yaml:{text}"], environ={"API_KEY": "s3cret"})
+
+    assert config.pipelines
+    assert not any("s3cret" in warning for warning in config.warnings)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+def spoilt(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = spoilt(copy[path[0]], path[1:], new)
+    return copy
+
+
+junk: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.sampled_from(["debug", "${X}"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(sorted(places(SHIPPED), key=str)), junk)
+def test_a_spoilt_configuration_loads_or_says_what_is_wrong(path: tuple[Any, ...], new: Any) -> None:
+    text = json.dumps(spoilt(SHIPPED, path, new))
+    lines: list[str] = []
+
+    try:
+        load([f"yaml:{text}"], environ={"GANGLION_DATABASE_URL": "postgresql://localhost/x", "X": "5"})
+    except InvalidConfigError as error:
+        lines = str(error).splitlines()
+        assert len(lines) == len(error.errors)  # noqa: PT017 - most examples raise nothing
+
+    assert all(": " in line and "; " in line for line in lines)
