@@ -95,7 +95,7 @@ def main() -> int:
     if not names:
         return 0
     with tempfile.TemporaryDirectory(prefix="ganglion-bench-", dir=arguments.directory) as directory:
-        figures, failed = _run(names, Scale(arguments.quick, Path(directory)), console)
+        figures, failed = _run(names, Scale(arguments.quick, Path(directory).resolve()), console)
     show(figures, console)
     target = arguments.json or Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     write_json(figures, failed, target)

@@ -11,7 +11,7 @@ from ganglion_collector.embedded import EmbeddedPostgreSQL
 
 from bench.collector import write_configuration
 from bench.fault_engine import Faults, Verdict, run_faults
-from bench.processes import die_with_parent
+from bench.processes import tied
 from bench.report import Budget, Figure, Scale
 
 __all__ = ["embedded_faults", "run"]
@@ -36,12 +36,11 @@ def _start(directory: Path, home: Path) -> subprocess.Popen[bytes]:
     program = [str(ganglion), "run", "--embedded", "--config", str(directory / "config.yaml")]
     with (directory / "collector.log").open("ab") as log:
         return subprocess.Popen(
-            program,
+            tied(program),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env={**environment, "GANGLION_HOME": str(home)},
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only sets the death signal
         )
 
 

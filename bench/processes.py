@@ -1,10 +1,8 @@
 """Start servers that cannot outlive the bench, and read what their processes use."""
 
-import ctypes
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,27 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from ganglion_collector.launch import Launch
 
 __all__ = [
     "MemoryPeak",
     "cpu_seconds",
-    "die_with_parent",
     "free_port",
     "listens",
     "process_tree",
     "started",
+    "tied",
     "wait_until",
     "watch_memory",
 ]
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
-
-def die_with_parent() -> None:
-    """Tie this process to its parent, as a `preexec_fn` (Linux)."""
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def tied(program: Sequence[str]) -> list[str]:
+    """Return a command line that runs `program`, whose path is absolute, and ends it when this process ends (Linux)."""
+    return Launch(death_signal=int(signal.SIGTERM)).argv(program)
 
 
 @contextmanager
@@ -46,12 +41,11 @@ def started(
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
+            tied(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=environment,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - the bench has no thread yet that holds a lock here
         )
     try:
         yield process
