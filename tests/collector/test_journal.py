@@ -493,18 +493,29 @@ class TestFailingDisk:
         assert len(payloads(tmp_path)) == 2
 
     def test_full_disk_refuses_then_accepts_without_a_restart(
-        self, writer: JournalWriter, reader: JournalReader, monkeypatch: pytest.MonkeyPatch
+        self,
+        writer: JournalWriter,
+        reader: JournalReader,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         writer.append([entry(b"before")])
         with monkeypatch.context() as disk:
             disk.setattr(os, "pwritev", write_half_then_fail)
+            writer.append([entry(b"lost")])
             outcomes = writer.append([entry(b"lost"), entry(b"lost too")])
         assert all(isinstance(outcome, RefusedError) and outcome.retry_after > 0 for outcome in outcomes)
         assert "No space left on device" in str(outcomes[0])
         assert writer.append([entry(b"lost"), entry(b"after")]) == [True, True]
         assert [record.payload for record in read_all(reader)] == [b"before", b"lost", b"after"]
+        assert [record.message for record in caplog.records] == [
+            "journal: cannot write, requests are refused: No space left on device",
+            "journal: writes again",
+        ]
 
-    def test_position_moves_on_a_full_disk(self, reader: JournalReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_position_moves_on_a_full_disk(
+        self, tmp_path: Path, reader: JournalReader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         real = os.open
 
         def no_new_files(path: str | os.PathLike[str], flags: int, mode: int = 0o777) -> int:
@@ -514,13 +525,13 @@ class TestFailingDisk:
 
         with monkeypatch.context() as disk:
             disk.setattr(os, "open", no_new_files)
+            assert reader.position() is None
+            for position in (Position(123_456, 7), Position(200_000)):
+                reader.commit(position)
+                assert reader.position() == position
+            next((tmp_path / "positions").iterdir()).unlink()
             with pytest.raises(RetryableError, match="No space left"):
                 reader.commit(Position(5))
-        reader.commit(Position(123_456, 7))
-        with monkeypatch.context() as disk:
-            disk.setattr(os, "open", no_new_files)
-            reader.commit(Position(200_000))
-        assert reader.position() == Position(200_000)
 
 
 _UNDER_A_SIZE_LIMIT = """

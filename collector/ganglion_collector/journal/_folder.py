@@ -30,6 +30,7 @@ __all__ = ["DurableEnd", "Folder", "lock", "segment_path", "sync", "sync_directo
 FORMAT = 1
 _PATH = "extensions::journal::directory"
 _OURS = {"journal.json", "lock", "durable", "segments", "positions", "lost+found"}
+_POSITION_BYTES = 128
 _DURABLE = struct.Struct("<QI")
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class Folder:
         """
         try:
             stored = json.loads(self._position_path(reader).read_bytes())
-            journal, position = stored["journal"], Position(int(stored["sequence"]), int(stored["item"]))
+            journal, sequence, item = stored["journal"], stored["sequence"], stored["item"]
+            position = None if sequence is None else Position(int(sequence), int(item))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
@@ -80,9 +82,18 @@ class Folder:
             raise ValueError(f"the position belongs to journal {journal}")
         return position
 
+    def prepare(self, reader: str) -> None:
+        """Take the room for the reader's position now: later the disk may be full, and only a commit frees it."""
+        path = self._position_path(reader)
+        if not path.exists():
+            self._write_position(path, None, None)
+
     def commit(self, reader: str, position: Position) -> None:
-        stored = {"journal": str(self.identity), "sequence": position.sequence, "item": position.item}
-        _replace(self._position_path(reader), json.dumps(stored).encode())
+        self._write_position(self._position_path(reader), position.sequence, position.item)
+
+    def _write_position(self, path: Path, sequence: int | None, item: int | None) -> None:
+        stored = {"journal": str(self.identity), "sequence": sequence, "item": item}
+        _replace(path, json.dumps(stored).encode().ljust(_POSITION_BYTES))
 
     def readers(self) -> list[str]:
         """Return every reader that ever committed a position here."""
@@ -199,7 +210,7 @@ def _replace(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
             raise
-        _write_durably(path, content.ljust(path.stat().st_size), truncate=False)
+        _write_durably(path, content, truncate=False)
         return
     draft.replace(path)
     sync_directory(path.parent)

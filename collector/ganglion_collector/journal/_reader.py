@@ -1,5 +1,6 @@
 """One reader of a journal of segment files, in any process."""
 
+import contextlib
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -71,7 +72,10 @@ class SegmentReader:
         self._frames = FrameFormat(folder.identity)
         self._durable = DurableEnd(folder)
         self._cursor: _Cursor | None = None
+        self._said = ""
         self._closed = False
+        with contextlib.suppress(OSError):  # then a commit may fail, and says so
+            folder.prepare(reader)
 
     @property
     def identity(self) -> UUID:
@@ -161,12 +165,7 @@ class SegmentReader:
         firsts = self._folder.segments()
         before = [first for first in firsts if first <= position.sequence]
         if not before and firsts and position.sequence:
-            logger.error(
-                "reader %s: records %d to %d were trimmed before they were read",
-                self._reader,
-                position.sequence,
-                firsts[0] - 1,
-            )
+            self._say(f"records {position.sequence} to {firsts[0] - 1} were trimmed before they were read")
         for first in [*before[-1:], *firsts[:1]]:
             if self._open(first):
                 return self._advance(position)
@@ -237,16 +236,17 @@ class SegmentReader:
         return True
 
     def _say_lost(self, what: str, size: int) -> None:
-        logger.error("reader %s: %s unreadable or gone, passed over (%d bytes)", self._reader, what, size)
+        self._say(f"{what} unreadable or gone, passed over ({size} bytes)")
+
+    def _say(self, what: str) -> None:
+        """Log `what`, once while it is read again and again."""
+        if what != self._said:
+            self._said = what
+            logger.error("reader %s: %s", self._reader, what)
 
     def _say_if_beyond(self, position: Position, durable: int) -> None:
         if position.sequence > durable > 0:
-            logger.error(
-                "reader %s: its position %d lies beyond the journal's end %d; is this folder an old copy?",
-                self._reader,
-                position.sequence,
-                durable,
-            )
+            self._say(f"position {position.sequence} lies beyond the journal's end; is this folder an old copy?")
 
 
 def _part(record: Record, start: int, stop: int) -> Record:

@@ -81,6 +81,7 @@ class SegmentWriter:
         self._trimming = threading.Lock()
         self._starved = False
         self._suspect = False
+        self._failing: str | None = None
         self._lock = lock(folder)
         self._durable = DurableEnd(folder)
         self._sealed: dict[int, int] = {}
@@ -155,17 +156,28 @@ class SegmentWriter:
         try:
             self._write(chunk)
         except OSError as error:
-            logger.error("journal: cannot write: %s", error.strerror)
             self._starved = True
+            self._say_failing(error.strerror or str(error))
             refusal = RefusedError(f"the journal cannot be written: {error.strerror}", _FAILED_RETRY_AFTER)
             for staged in chunk:
                 for place in staged.places:
                     outcomes[place] = refusal
             return
+        self._say_failing(None)
         self._durable.publish(self._next)
         for staged in chunk:
             outcomes[staged.places[0]] = True
             self._duplicates.add(staged.digest, staged.entry.received_at)
+
+    def _say_failing(self, reason: str | None) -> None:
+        """Log when writing begins to fail, for another reason, or works again; not every refused request."""
+        if reason == self._failing:
+            return
+        self._failing = reason
+        if reason:
+            logger.error("journal: cannot write, requests are refused: %s", reason)
+        else:
+            logger.warning("journal: writes again")
 
     def _write(self, chunk: list[_Staged]) -> None:
         """Write and sync; after an error the segment is cut back and `_next` as it was."""
