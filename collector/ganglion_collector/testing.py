@@ -178,14 +178,14 @@ class OTLPSink:
     """An OTLP destination on free ports of 127.0.0.1: keeps what comes and answers with `answers`, then `otherwise`.
 
     Args:
-        otherwise: the answer when `answers` is empty.
+        otherwise: the answer when `answers` is empty, or what gives it for a request.
         tls: makes the HTTP side HTTPS.
         grpc_credentials: make the gRPC side TLS.
     """
 
     def __init__(
         self,
-        otherwise: Answer | None = None,
+        otherwise: Answer | Callable[[Received], Answer] | None = None,
         *,
         tls: ssl.SSLContext | None = None,
         grpc_credentials: grpc.ServerCredentials | None = None,
@@ -240,9 +240,14 @@ class OTLPSink:
         async with self._arrived:
             self.requests.append(request)
             self._arrived.notify_all()
-        answer = self.answers.popleft() if self.answers else self.otherwise
+        answer = self._next_answer(request)
         await asyncio.sleep(answer.delay)
         return answer
+
+    def _next_answer(self, request: Received) -> Answer:
+        if self.answers:
+            return self.answers.popleft()
+        return self.otherwise if isinstance(self.otherwise, Answer) else self.otherwise(request)
 
     def _method(self, signal: Signal, path: str) -> Callable[[bytes, Any], Any]:
         async def export(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
