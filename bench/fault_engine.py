@@ -27,7 +27,7 @@ from ganglion_collector.otlp import Signal
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-__all__ = ["Faults", "Verdict", "run_faults"]
+__all__ = ["Faults", "Verdict", "difference", "run_faults"]
 
 _RECORDS = 20
 _KEY = "fault.id"
@@ -244,22 +244,24 @@ def _stored(dsn: str, kind: Signal) -> list[str]:
 
 
 async def _await_stored(run: _Run) -> dict[Signal, list[str]]:
-    """Return the stored ids once there are as many as acknowledged, or when patience is over."""
+    """Return the stored ids once all that was acknowledged is there and no more comes, or when patience is over."""
     end = time.monotonic() + run.faults.patience
+    before: dict[Signal, list[str]] = {}
     while True:
         stored: dict[Signal, list[str]] = {}
         with suppress(psycopg.OperationalError):
             stored = {kind: await asyncio.to_thread(_stored, run.faults.dsn, kind) for kind in _SERVICES}
-            if all(len(stored[kind]) >= len(run.sent[kind]) for kind in _SERVICES):
-                return stored
-        if time.monotonic() > end:
+        complete = stored and all(run.sent[kind] <= set(stored[kind]) for kind in _SERVICES)
+        settled = stored and all(len(stored[kind]) == len(before.get(kind, ())) for kind in _SERVICES)
+        if (complete and settled) or time.monotonic() > end:
             return stored
+        before = stored
         # The question is to another system, which tells no one when it is done.
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
 
 
 def _verdict(run: _Run, stored: Mapping[Signal, Sequence[str]]) -> Verdict:
-    differences = [_difference(run.sent[kind], stored.get(kind, ())) for kind in _SERVICES]
+    differences = [difference(run.sent[kind], stored.get(kind, ())) for kind in _SERVICES]
     lost, doubled, unknown = ([name for part in kind for name in part][:10] for kind in zip(*differences, strict=True))
     return Verdict(
         kills=dict(run.killed),
@@ -273,7 +275,8 @@ def _verdict(run: _Run, stored: Mapping[Signal, Sequence[str]]) -> Verdict:
     )
 
 
-def _difference(sent: set[str], stored: Sequence[str]) -> Iterator[list[str]]:
+def difference(sent: set[str], stored: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the ids that are lost, those stored more than once, those that were never acknowledged."""
     counted = Counter(stored)
     yield sorted(sent - counted.keys())
     yield sorted(name for name, times in counted.items() if times > 1)

@@ -1,16 +1,21 @@
 """The bench's own parts, at a tiny size; no figure is judged here."""
 
 import json
+import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from ganglion_collector.otlp import Signal, count_items, item_lists, parse_request
 from rich.console import Console
 
+from bench.__main__ import MEASURES, STUDIES
 from bench.data import Template, log_template, span_template
+from bench.fault_engine import difference
 from bench.load import Load
 from bench.load import run as send
+from bench.processes import cpu_seconds, process_tree, started
 from bench.report import Budget, Figure, percentile, show, write_json
 from bench.rotel import running_rotel
 
@@ -101,3 +106,20 @@ def test_report_shows_ratio_and_writes_it(tmp_path: Path) -> None:
     assert document["figures"][0]["ratio"] == 0.5
     assert document["figures"][0]["reached"] == "first mark"
     assert document["failed"] == {"rows": "TimeoutError: late"}
+
+
+def test_fault_verdict_names_what_is_wrong() -> None:
+    lost, doubled, unknown = difference({"a", "b", "c"}, ["b", "c", "c", "d"])
+    assert (lost, doubled, unknown) == (["a"], ["c"], ["d"])
+
+
+def test_process_that_outlives_its_block_is_stopped(tmp_path: Path) -> None:
+    with started([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log") as process:
+        assert process.poll() is None
+        assert cpu_seconds(process_tree(process.pid)) >= 0
+    assert process.returncode is not None
+
+
+def test_measures_and_studies_are_there() -> None:
+    for name in (*MEASURES, *STUDIES):
+        assert find_spec(f"bench.{name}"), name
