@@ -241,6 +241,23 @@ def test_large_scope_is_not_repeated_on_every_row() -> None:
     assert first["logger"] == second["logger"] == "s" * 255 + "…"
 
 
+def test_scope_is_kept_with_logs_and_spans() -> None:
+    request = ExportLogsServiceRequest.FromString(logs_payload([at_noon()], scope="lib"))
+    items = request.resource_logs[0].scope_logs[0]
+    items.schema_url = "url"
+    items.scope.version = "1.0"
+    items.scope.attributes.extend(key_values({"k": True}))
+    (rows,) = logs_to_copy(request.SerializeToString(), CLOCK)
+    details = {"otel.scope.attributes": {"k": True}, "otel.scope.schema_url": "url"}
+    assert parsed(rows, LOG_COLUMNS)[0]["context"] == {"otel.scope.version": "1.0", **details}
+    traces = ExportTraceServiceRequest.FromString(spans_payload([span()]))
+    traces.resource_spans[0].scope_spans[0].scope.CopyFrom(items.scope)
+    traces.resource_spans[0].scope_spans[0].schema_url = "url"
+    (rows,) = spans_to_copy(traces.SerializeToString(), CLOCK)
+    row = parsed(rows, SPAN_COLUMNS)[0]
+    assert (row["scope_name"], row["scope_version"], row["scope"]) == ("lib", "1.0", details)
+
+
 def test_span_columns() -> None:
     item = span("search", {"user.id": "u", "n": 1}, trace_state="a=b", flags=1, parent_span_id=b"\1" * 8)
     item.start_time_unix_nano, item.end_time_unix_nano = NOW, NOW + 1_234_567
@@ -413,7 +430,7 @@ def test_any_log_is_stored_in_the_stated_form(
         for key, value in attributes.items():
             if key not in COLUMN_OF:
                 assert stored(value) in values_of([row["context"], row["metrics"]], key), (key, value)
-        if len(bytes(fields["trace_id"])) == 16:  # type: ignore[call-overload]
+        if len(bytes(fields["trace_id"])) == 16:
             assert row["trace_id"].bytes == fields["trace_id"]
 
 

@@ -202,8 +202,8 @@ def _keep_the_rest(record: LogRecord, time: int, scope: Scope, context: dict[str
         keep(context, "otel.flags", record.flags)
     if record.dropped_attributes_count:
         keep(context, "otel.dropped_attributes_count", record.dropped_attributes_count)
-    if scope.details:
-        for key, value in scope.details.items():
+    if scope.context:
+        for key, value in scope.context.items():
             keep(context, key, value)
 
 

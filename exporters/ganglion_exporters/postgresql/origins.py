@@ -40,17 +40,18 @@ class Resource:
 class Scope:
     """An instrumentation scope: `name` and `version` as COPY text, `details` what else there is to keep of it.
 
-    A log keeps `details` in its context, a span in its column `scope`. Those of a `bulky` scope go with the first row
-    of a request only: repeated on each row, one request could fill the disk.
+    A span keeps `details` in its column `scope`, a log them and the version in its `context`. Those of a `bulky` scope
+    go with the first row of a request only: repeated on each row, one request could fill the disk.
     """
 
     name: str
     version: str
     details: Mapping[str, JSON]
+    context: Mapping[str, JSON]
     bulky: bool
 
     def brief(self) -> "Scope":
-        return Scope(self.name, self.version, {}, bulky=False)
+        return Scope(self.name, self.version, {}, {}, bulky=False)
 
 
 def short(value: str) -> str:
@@ -110,10 +111,12 @@ def read_scope(message: bytes, schema_url: str) -> Scope:
 
 def _parse_scope(message: bytes, schema_url: str) -> Scope:
     scope = InstrumentationScope.FromString(message)
+    details = _scope_details(scope, schema_url)
     return Scope(
         name=short(scope.name) if scope.name else NULL,
         version=short(scope.version) if scope.version else NULL,
-        details=_scope_details(scope, schema_url),
+        details=details,
+        context={"otel.scope.version": scope.version, **details} if scope.version else details,
         bulky=len(message) + len(schema_url) > LONGEST_CACHED,
     )
 
@@ -126,7 +129,7 @@ def _scope_details(scope: InstrumentationScope, schema_url: str) -> dict[str, JS
     if len(scope.name) > LONGEST_NAME:
         details["otel.scope.name"] = scope.name
     if len(scope.version) > LONGEST_NAME:
-        details["otel.scope.full_version"] = scope.version
+        details["otel.scope.version"] = scope.version
     if scope.attributes:
         details["otel.scope.attributes"] = plain_map(scope.attributes)
     if scope.dropped_attributes_count:
