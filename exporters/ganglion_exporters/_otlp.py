@@ -2,20 +2,15 @@
 
 import logging
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
-import grpc
 from ganglion_collector.component import Batch, BatchConfig, ExporterConfig, SendingQueueConfig, Signal
-from ganglion_collector.errors import ExportError, PartialSuccess, PermanentError, RetryableError
+from ganglion_collector.errors import PartialSuccess
 from ganglion_collector.otlp import response_type
+from ganglion_collector.otlp_status import printable
 from ganglion_collector.tls import TLSClientConfig
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
 from pydantic import Field, SecretStr, field_validator
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -25,33 +20,9 @@ _REJECTED = {
     Signal.LOGS: "rejected_log_records",
 }
 
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\uffff]+")
-
-# https://opentelemetry.io/docs/specs/otlp/#failures and #retryable-response-codes
-_RETRYABLE_GRPC = {
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.OUT_OF_RANGE,
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DATA_LOSS,
-}
-_RETRYABLE_HTTP = {429, 502, 503, 504}
-# What is refused with these is the sender or the service, so no part of the request would fare better.
-_INDIVISIBLE_GRPC = {
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.UNIMPLEMENTED,
-    grpc.StatusCode.NOT_FOUND,
-}
-# Only these may be about some item of the request.
-_DIVISIBLE_HTTP = {400, 413, 422, 500}
-
 LARGEST_RESPONSE = 4 * 1024 * 1024
 """Bytes of an answer that are read (OTLP specification, message size limits)."""
 
-LONGEST_DELAY = 3600.0
-"""Seconds; a destination that asks for a longer wait is asked again after this."""
 USER_AGENT = f"Ganglion/{version('ganglion')}"
 
 
@@ -123,67 +94,3 @@ def partial_success(signal: Signal, body: bytes, component: str) -> PartialSucce
     if not rejected and not message:
         return None
     return PartialSuccess(max(0, rejected), message)
-
-
-def grpc_error(error: grpc.aio.AioRpcError) -> ExportError:
-    """Tell what a destination's gRPC status means; RESOURCE_EXHAUSTED is retryable only with a delay to wait."""
-    code = error.code()
-    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
-    delay = _retry_delay(_status(details) if isinstance(details, bytes) else None)
-    message = f"{code.name}: {printable(error.details() or '')}"
-    if code in _RETRYABLE_GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None):
-        return RetryableError(message, delay)
-    return PermanentError(message, divisible=code not in _INDIVISIBLE_GRPC)
-
-
-def http_error(code: int, headers: Mapping[str, str], body: bytes) -> ExportError:
-    """Tell what a destination's HTTP status means; header names are lower case."""
-    status = _status(body) if headers.get("content-type", "").startswith("application/x-protobuf") else None
-    reason = printable(status.message) if status is not None else ""
-    message = f"HTTP {code}: {reason}" if reason else f"HTTP {code}"
-    if code not in _RETRYABLE_HTTP:
-        return PermanentError(message, divisible=code in _DIVISIBLE_HTTP)
-    asked = _retry_after(headers.get("retry-after", ""))
-    return RetryableError(message, _retry_delay(status) if asked is None else asked)
-
-
-def printable(text: str, limit: int = 300) -> str:
-    """Make a destination's words fit for one line of a log."""
-    line = _UNPRINTABLE.sub(" ", text).strip()
-    return line if len(line) <= limit else f"{line[:limit]}…"
-
-
-def _status(body: bytes) -> Status | None:
-    try:
-        return Status.FromString(body)
-    except DecodeError:
-        return None
-
-
-def _retry_delay(status: Status | None) -> float | None:
-    """Return the seconds of the status's `RetryInfo`, None where it has none."""
-    info = RetryInfo()
-    for detail in status.details if status else ():
-        try:
-            if detail.Unpack(info):
-                return _bounded(info.retry_delay.seconds + info.retry_delay.nanos * 1e-9)
-        except DecodeError:
-            continue
-    return None
-
-
-def _retry_after(value: str) -> float | None:
-    """Read `Retry-After`, whole seconds or an HTTP date (RFC 9110, 10.2.3), as seconds from now."""
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return _bounded(float(text))
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _bounded((moment - datetime.now(UTC)).total_seconds())
-
-
-def _bounded(seconds: float) -> float:
-    return min(max(0.0, seconds), LONGEST_DELAY)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import grpc
 import grpc.aio
 from ganglion_collector.component import Batch, Config, Duration, ExporterFactory, Signal
-from ganglion_collector.errors import PartialSuccess, RetryableError
+from ganglion_collector.errors import ExportError, PartialSuccess, RetryableError
+from ganglion_collector.otlp_status import STATUS_DETAILS_KEY, grpc_export_error
 from ganglion_collector.tls import TLSClientConfig, channel_credentials
 from pydantic import Field, field_validator
 
@@ -135,7 +136,7 @@ class OTLPGRPCExporter:
         try:
             body = await call(_otlp.request_bytes(batch), timeout=self._config.timeout or None, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            raise _otlp.grpc_error(error) from None
+            raise _export_error(error) from None
         return _otlp.partial_success(batch.signal, body, __name__)
 
     async def shutdown(self) -> None:
@@ -165,6 +166,11 @@ def _channel_options(config: OTLPGRPCConfig) -> list[tuple[str, Any]]:
             ("grpc.keepalive_permit_without_calls", int(config.keepalive.permit_without_stream)),
         ]
     return options
+
+
+def _export_error(error: grpc.aio.AioRpcError) -> ExportError:
+    details = dict(error.trailing_metadata() or ()).get(STATUS_DETAILS_KEY, b"")
+    return grpc_export_error(error.code(), error.details() or "", details if isinstance(details, bytes) else b"")
 
 
 factory = ExporterFactory(

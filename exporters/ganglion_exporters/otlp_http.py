@@ -10,6 +10,7 @@ import httpx
 import zstandard
 from ganglion_collector.component import Batch, Config, Duration, ExporterFactory, Signal
 from ganglion_collector.errors import PartialSuccess, RetryableError
+from ganglion_collector.otlp_status import http_export_error, printable
 from ganglion_collector.tls import client_context
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -154,9 +155,9 @@ class OTLPHTTPExporter:
         except TimeoutError:
             raise RetryableError(f"no answer within {self._config.timeout:g} s") from None
         except (httpx.HTTPError, OSError) as error:
-            raise RetryableError(_otlp.printable(f"{type(error).__name__}: {error}")) from None
+            raise RetryableError(printable(f"{type(error).__name__}: {error}")) from None
         if not 200 <= status < 300:
-            raise _otlp.http_error(status, headers, body)
+            raise http_export_error(status, headers, body)
         return _otlp.partial_success(batch.signal, body, __name__)
 
     async def _post(self, client: httpx.AsyncClient, url: str, request: bytes) -> tuple[int, httpx.Headers, bytes]:
