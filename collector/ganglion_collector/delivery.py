@@ -21,8 +21,9 @@ from ganglion_collector.attempts import Attempts
 from ganglion_collector.backoff import Backoff
 from ganglion_collector.component import Batch, Exporter, KeepsPosition, Position, RetryConfig, Signal, Source
 from ganglion_collector.errors import PartialSuccess, PermanentError, RetryableError
+from ganglion_collector.set_aside import SetAside
 
-__all__ = ["Bury", "Delivery", "DeliverySettings", "Health", "PositionMovedError", "StoppedError"]
+__all__ = ["Delivery", "DeliverySettings", "Health", "PositionMovedError", "StoppedError"]
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -61,10 +62,6 @@ class StoppedError(Exception):
     """The worker was asked to stop; the batch in hand stays in the journal."""
 
 
-Bury = Callable[[Batch, str], None]
-"""Put each record of a batch into the dead letters, durable, with a reason; raises RetryableError. Twice is once."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Failure:
     """`kind` is a metric's label, `divisible` says whether smaller parts may fare better."""
@@ -78,14 +75,15 @@ class Delivery:
     """Delivers batches one after another through one exporter."""
 
     def __init__(
-        self, settings: DeliverySettings, exporter: Exporter, attempts: Attempts, bury: Bury, health: Health
+        self, settings: DeliverySettings, exporter: Exporter, attempts: Attempts, set_aside: SetAside, health: Health
     ) -> None:
         self._settings = settings
         self._exporter = exporter
         self._attempts = attempts
-        self._bury = bury
+        self._letters = set_aside
         self._health = health
         self._stopping = asyncio.Event()
+        self._may_be_set_aside = True
         self._set_aside_unsaid = 0
         self._quiet_until = 0.0
 
@@ -111,6 +109,8 @@ class Delivery:
             PositionMovedError: the destination has moved on, or back.
             StoppedError: `stop` was called before that.
         """
+        # Killed between a dead letter and the move past it, the one before may have set some of it aside.
+        self._may_be_set_aside = self._may_be_set_aside and await self._items_set_aside(batch) > 0
         parts = [batch]
         while parts:
             part = parts.pop()
@@ -126,6 +126,8 @@ class Delivery:
         """Try until the destination has `part` (None) or never will."""
         if self._attempts.is_condemned(_first(part)):
             return _Failure("the worker process died of it, even alone", "crashed", divisible=False)
+        if self._may_be_set_aside and (held := await self._items_set_aside(part)):
+            return _Failure("set aside before", "repeated", divisible=held < part.item_count)
         backoff = Backoff(self._settings.retry)
         failed = False
         while True:
@@ -181,8 +183,14 @@ class Delivery:
             empty = replace(part, records=())
             await self._insist(lambda: self._moved_past(empty))
 
+    async def _items_set_aside(self, part: Batch) -> int:
+        async def ask() -> int:
+            return self._letters.items_held(part)
+
+        return await self._insist(ask)
+
     async def _buried(self, part: Batch, failure: _Failure) -> None:
-        self._bury(part, failure.reason)
+        self._letters.put(part, failure.reason)
         settings = self._settings
         telemetry.count_dead_lettered(settings.signal, settings.exporter, part.item_count, failure.kind)
         self._set_aside_unsaid += part.item_count

@@ -6,7 +6,6 @@
 Only this module knows all of these parts.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,31 +16,28 @@ from ganglion_collector.attempts import Attempts
 from ganglion_collector.component import (
     Admission,
     Authenticator,
-    Batch,
     BatchBounds,
     Exporter,
     ExporterConfig,
     KeepsPosition,
     Receiver,
     ReceiverSettings,
-    Record,
     Signal,
-    Source,
 )
 from ganglion_collector.config import CollectorConfig, Pipeline
-from ganglion_collector.dead_letters import DeadLetter, DeadLetters
-from ganglion_collector.delivery import Bury, Delivery, DeliverySettings, Health
+from ganglion_collector.dead_letters import DeadLetters
+from ganglion_collector.delivery import Delivery, DeliverySettings, Health
 from ganglion_collector.doorbell import Doorbell
 from ganglion_collector.extensions.journal import JournalConfig
 from ganglion_collector.intake import Intake, JournalSettings
 from ganglion_collector.journal.store import open_reader
+from ganglion_collector.set_aside import SetAside
 from ganglion_collector.worker import Worker, WorkerSettings
 
 __all__ = [
     "Places",
     "Route",
     "WorkerParts",
-    "bury_in",
     "exporter_bounds",
     "journal_config",
     "make_intake",
@@ -158,7 +154,7 @@ def make_worker(config: CollectorConfig, where: Places, route: Route, bell: Door
     letters = DeadLetters(where.dead_letters)
     attempts = Attempts(where.run / f"attempt-{quote(route.name, safe='')}", settings.bounds.max_items)
     how = DeliverySettings(signal, route.exporter, common.timeout, common.retry_on_failure)
-    delivery = Delivery(how, exporter, attempts, bury_in(letters), health)
+    delivery = Delivery(how, exporter, attempts, SetAside(letters), health)
     telemetry.prepare_exporter(signal, route.exporter)
 
     def close() -> None:
@@ -180,26 +176,6 @@ def exporter_bounds(exporter: ExporterConfig, processors: Sequence[BatchBounds])
         min_items=max(bounds.min_items for bounds in all_bounds),
         timeout=max(bounds.timeout for bounds in all_bounds),
     )
-
-
-def bury_in(letters: DeadLetters) -> Bury:
-    """Return what moves a batch, record by record, into `letters`."""
-
-    def bury(batch: Batch, reason: str) -> None:
-        for record in batch.records:
-            _put(letters, record, batch.source, reason)
-
-    return bury
-
-
-def _put(letters: DeadLetters, record: Record, source: Source, reason: str) -> None:
-    letter = DeadLetter.of(record, source, reason, time.time_ns())
-    if letters.put(letter):
-        return
-    # Before a crash, this place was set aside already, maybe as a smaller part.
-    known = letters.get(letter.id)
-    if known is not None and known.item_count < record.item_count:
-        _put(letters, record.slice(known.item_count, record.item_count), source, reason)
 
 
 def _signals_wanted(config: CollectorConfig, receiver: str) -> frozenset[Signal]:

@@ -20,7 +20,7 @@ from ganglion_collector.errors import PartialSuccess, PermanentError, RetryableE
 from ganglion_collector.journal import Entry, JournalWriter
 from ganglion_collector.journal.store import open_reader, open_writer
 from ganglion_collector.otlp import Signal
-from ganglion_collector.pipeline import bury_in
+from ganglion_collector.set_aside import SetAside
 from ganglion_collector.worker import Worker, WorkerSettings
 
 from tests.collector.notebook import bodies_of, logs_payload
@@ -132,7 +132,7 @@ class Bench:
         )
         attempts = Attempts(self.folder / "attempt", settings.bounds.max_items)
         how = DeliverySettings(signal, "test", timeout, retry)
-        delivery = Delivery(how, exporter, attempts, bury_in(self.letters), self.health)
+        delivery = Delivery(how, exporter, attempts, SetAside(self.letters), self.health)
         reader = open_reader(self.journal, settings.reader)
         worker = Worker(settings, reader, delivery, attempts, Doorbell(self.reading))
         running = asyncio.create_task(worker.run())
@@ -397,11 +397,26 @@ async def test_worker_that_dies_at_any_point_doubles_and_loses_nothing(bench: Be
     assert bench.letters.count() == sum(body.startswith("bad") for body in bodies)
 
 
+async def test_item_set_aside_just_before_a_crash_is_not_delivered_after_it(bench: Bench) -> None:
+    exporter = Ledger()
+    bench.append("a", "b", "c", "d")
+    reader = open_reader(bench.journal, "logs/test")
+    (record,), _ = reader.read(Position(), BatchBounds(), Signal.LOGS, {"otlp"})
+    second = record.slice(1, 2)
+    source = Source(reader.identity, "logs/test")
+    reader.close()
+    SetAside(bench.letters).put(Batch(Signal.LOGS, (second,), source, second.start, Position(0, 2)), "bad then")
+    exporter.positions[source] = second.start
+    async with bench.worker(exporter):
+        await until(lambda: len(exporter.bodies) == 2)
+    assert exporter.bodies == ["c", "d"]
+
+
 async def _die_somewhere(bench: Bench, exporter: Ledger, chance: random.Random) -> None:
     reader = open_reader(bench.journal, "logs/test")
     attempts = Attempts(bench.folder / "dying", 4)
     delivery = Delivery(
-        DeliverySettings(Signal.LOGS, "test", 5, QUICK), exporter, attempts, bury_in(bench.letters), bench.health
+        DeliverySettings(Signal.LOGS, "test", 5, QUICK), exporter, attempts, SetAside(bench.letters), bench.health
     )
     settings = WorkerSettings("logs/test", "test", Signal.LOGS, {"otlp"}, BatchBounds(max_items=4), keeps_position=True)
     running = asyncio.create_task(Worker(settings, reader, delivery, attempts, Doorbell(bench.reading)).run())
