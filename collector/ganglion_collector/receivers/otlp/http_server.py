@@ -38,6 +38,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -46,6 +47,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn's own loop wakes ten times a second, for a date header that nobody gets here.
+        await self.stopping.wait()
 
 
 class HttpServer:
@@ -77,7 +82,7 @@ class HttpServer:
         if server is None or self._serving is None:
             return
         server.config.timeout_graceful_shutdown = max(1, round(grace))
-        server.should_exit = True
+        server.stopping.set()
         await self._serving
 
     def _uvicorn_config(self) -> uvicorn.Config:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -75,17 +76,17 @@ async def running_receiver(
     grpc_config: Mapping[str, Any] | None = None,
     http_config: Mapping[str, Any] | None = None,
     *,
+    only: str = "",
     signals: frozenset[Signal] = frozenset(Signal),
     authenticators: Mapping[str, Authenticator] | None = None,
 ) -> AsyncIterator[RunningReceiver]:
-    config = factory.config.model_validate(
-        {
-            "protocols": {
-                "grpc": {"endpoint": "127.0.0.1:0", **(grpc_config or {})},
-                "http": {"endpoint": "127.0.0.1:0", **(http_config or {})},
-            }
-        }
-    )
+    """Run a receiver with both protocols, or with `only` one."""
+    protocols = {
+        name: {"endpoint": "127.0.0.1:0", **(config or {})}
+        for name, config in (("grpc", grpc_config), ("http", http_config))
+        if only in ("", name)
+    }
+    config = factory.config.model_validate({"protocols": protocols})
     addresses: dict[str, str] = {}
     # The receiver and its acceptor know each other: the acceptor is looked up when it is called.
     running: RunningReceiver
@@ -101,3 +102,7 @@ async def running_receiver(
         yield running
     finally:
         await receiver.shutdown()
+
+
+grpc_receiver = partial(running_receiver, only="grpc")
+http_receiver = partial(running_receiver, only="http")
