@@ -25,6 +25,8 @@ _DAY = 86_400.0
 
 
 class PostgreSQLConfig(ExporterConfig):
+    """Where the database is, and what is kept there."""
+
     model_config = ConfigDict(hide_input_in_errors=True)
 
     timeout: Duration = Field(default=30.0, ge=0)
