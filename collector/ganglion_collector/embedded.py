@@ -207,7 +207,8 @@ class EmbeddedPostgreSQL:
         write_private(handed_over, password)
         give(handed_over, owner)
         try:
-            self._execute("initdb", *_initdb_options(new, handed_over))
+            unsynced = ["--no-sync"] if self.settings.get("fsync") == "off" else []
+            self._execute("initdb", *_initdb_options(new, handed_over), *unsynced)
             self._execute("postgres", "--single", "-D", str(new), "postgres", stdin=f"CREATE DATABASE {_ROLE};\n")
         finally:
             handed_over.unlink(missing_ok=True)

@@ -11,8 +11,10 @@ from ganglion_collector.errors import StartError
 
 __all__ = ["end_leftovers", "is_ready", "server_processes"]
 
-# How long a left-over server may take after each signal: it may be writing a checkpoint, or recovering.
-_STAGES = ((None, 5.0), (signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+# Seconds after nothing, then after each signal. A server may have to write a checkpoint; backends whose server was
+# killed have nothing to save.
+_SERVER_STAGES = ((None, 5.0), (signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+_BACKEND_STAGES = ((None, 1.0), (signal.SIGQUIT, 1.0), (signal.SIGKILL, 5.0))
 
 
 def server_processes(data: Path) -> list[psutil.Process]:
@@ -35,7 +37,9 @@ def end_leftovers(data: Path) -> None:
     """
     data = data.resolve()
     processes = server_processes(data)
-    for stage, patience in _STAGES:
+    server = _server_number(data)
+    stages = _SERVER_STAGES if any(process.pid == server for process in processes) else _BACKEND_STAGES
+    for stage, patience in stages:
         if not processes:
             break
         if stage is not None:
@@ -46,6 +50,12 @@ def end_leftovers(data: Path) -> None:
         raise StartError(f"a PostgreSQL server of {data} cannot be ended (process {numbers}); stop it and try again")
     # A process id from before a reboot, or of another container, may belong to anyone by now.
     (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _server_number(data: Path) -> int | None:
+    with suppress(OSError, ValueError, StopIteration):
+        return int(next(iter((data / "postmaster.pid").read_text(encoding="ascii").splitlines())))
+    return None
 
 
 def _send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
