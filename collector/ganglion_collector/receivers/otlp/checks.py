@@ -155,12 +155,11 @@ def _sound_spans(spans: Sequence[Any]) -> bool:
     ids = list(map(_SPAN_ID, spans))
     if set(map(len, traces)) != {16} or set(map(len, ids)) != {8} or _NO_TRACE in traces or _NO_SPAN in ids:
         return False
-    links = list(chain.from_iterable(map(_LINKS, spans)))
-    return (
-        _lengths(_PARENT, spans) <= {0, 8}
-        and _lengths(_TRACE_ID, links) <= {0, 16}
-        and _lengths(_SPAN_ID, links) <= {0, 8}
-    )
+    if not _lengths(_PARENT, spans) <= {0, 8}:
+        return False
+    # Few spans have links, and asking for their truth is a third of the cost of walking them.
+    links = list(chain.from_iterable(map(_LINKS, spans))) if any(map(_LINKS, spans)) else []
+    return _lengths(_TRACE_ID, links) <= {0, 16} and _lengths(_SPAN_ID, links) <= {0, 8}
 
 
 def _lengths(field: "attrgetter[Any]", items: Iterable[Any]) -> set[int]:
