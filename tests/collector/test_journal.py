@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Self
 from uuid import UUID
 
 import pytest
@@ -565,32 +566,72 @@ from pathlib import Path
 from ganglion_collector.component import Signal
 from ganglion_collector.journal import Entry
 from ganglion_collector.journal.store import open_writer
-writer = open_writer(Path(sys.argv[1]), quota_bytes=64 << 20, deduplication_window=300)
-life = sys.argv[2]
-number = 0
-while True:
-    entries = [
-        Entry(Signal.LOGS, "otlp", 1_795_000_000_000_000_000, 1, f"{life}/{number + n}/".encode() + bytes(size), {})
-        for n, size in enumerate(random.choices([0, 300, 5000, 70_000], k=random.randint(1, 4)))
-    ]
-    number += len(entries)
-    assert list(writer.append(entries)) == [True] * len(entries)
-    os.write(1, b"".join(entry.payload.rstrip(bytes(1)) + b"\\n" for entry in entries))
+
+def append_for_ever(life):
+    writer = open_writer(Path(sys.argv[1]), quota_bytes=64 << 20, deduplication_window=300)
+    number = 0
+    while True:
+        entries = [
+            Entry(Signal.LOGS, "otlp", 1_795_000_000_000_000_000, 1, f"{life}/{number + n}/".encode() + bytes(size), {})
+            for n, size in enumerate(random.choices([0, 300, 5000, 70_000], k=random.randint(1, 4)))
+        ]
+        number += len(entries)
+        assert list(writer.append(entries)) == [True] * len(entries)
+        os.write(1, b"".join(entry.payload.rstrip(bytes(1)) + b"\\n" for entry in entries))
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.write(1, b"%d\\n" % os.getpid())
+        append_for_ever(int(line))
+    os.waitpid(child, 0)
+    os.write(1, b"dead\\n")
 """
+
+
+class Appender:
+    """A process that appends for ever, in one life after another, and prints what was acknowledged."""
+
+    def __init__(self, directory: Path) -> None:
+        command = [sys.executable, "-c", _APPENDER, str(directory)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdin
+        assert self._process.stdout
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._alive = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._alive:
+            os.kill(self._alive, signal.SIGKILL)
+        with self._process:
+            self._process.kill()
+
+    def live(self, life: int) -> None:
+        self._stdin.write(b"%d\n" % life)
+        self._stdin.flush()
+        self._alive = int(self._stdout.readline())
+
+    def acknowledged(self) -> bytes:
+        return self._stdout.readline().strip()
+
+    def kill(self) -> list[bytes]:
+        """Kill -9; return what was acknowledged until then."""
+        os.kill(self._alive, signal.SIGKILL)
+        self._alive = 0
+        return [line.strip() for line in iter(self._stdout.readline, b"dead\n")]
 
 
 class TestOtherProcesses:
     def test_killed_appender_loses_and_doubles_nothing(self, tmp_path: Path) -> None:
         random, acknowledged = Random(7), list[bytes]()
-        for life in range(20):
-            process = subprocess.Popen([sys.executable, "-c", _APPENDER, tmp_path, str(life)], stdout=subprocess.PIPE)
-            assert process.stdout
-            for _ in range(random.randint(1, 25)):
-                acknowledged.append(process.stdout.readline().strip())
-            process.send_signal(signal.SIGKILL)
-            acknowledged += process.stdout.read().splitlines()
-            process.stdout.close()
-            process.wait()
+        with Appender(tmp_path) as appender:
+            for life in range(25):
+                appender.live(life)
+                acknowledged += [appender.acknowledged() for _ in range(random.randint(1, 25))]
+                acknowledged += appender.kill()
         append(tmp_path, b"end", quota=64 << 20)
         names = [payload.rstrip(b"\0") for payload in payloads(tmp_path)]
         assert len(names) == len(set(names))
@@ -598,21 +639,16 @@ class TestOtherProcesses:
         assert names == [*sorted(names[:-1], key=lambda name: [int(part) for part in name.split(b"/")[:2]]), b"end"]
 
     def test_reader_follows_a_writer_of_another_process(self, tmp_path: Path) -> None:
-        process = subprocess.Popen([sys.executable, "-c", _APPENDER, tmp_path, "0"], stdout=subprocess.PIPE)
-        assert process.stdout
         reader, position, seen = open_reader(tmp_path, "logs/test"), Position(), list[bytes]()
-        try:
+        with Appender(tmp_path) as appender:
+            appender.live(0)
             while len(seen) < 300:
-                line = process.stdout.readline().strip()
+                line = appender.acknowledged()
                 while line not in seen:
                     records, position = reader.read(position, BatchBounds(max_items=3), Signal.LOGS, ["otlp"])
                     assert records, "an acknowledged record must be visible at once"
                     seen += [record.payload.rstrip(b"\0") for record in records]
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
-            reader.close()
+        reader.close()
         assert seen == [f"0/{number}/".encode() for number in range(len(seen))]
 
     def test_unsynced_tail_is_never_shown(self, writer: JournalWriter, reader: JournalReader, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ class Folder:
             identity = _identity(path)
             for name in ("segments", "positions"):
                 (path / name).mkdir(mode=0o700, exist_ok=True)
+            sync_directory(path)
+            sync_directory(path.parent)
         except OSError as error:
             raise unusable(path, error.strerror or str(error), "give a folder that this user may write") from error
         return cls(path, identity)
@@ -139,7 +141,6 @@ def _begin(path: Path, file: Path) -> None:
             file.hardlink_to(draft)
     finally:
         draft.unlink(missing_ok=True)
-    sync_directory(path)
 
 
 def unusable(path: Path, reason: str, hint: str) -> ConfigError:

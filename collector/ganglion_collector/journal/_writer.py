@@ -270,9 +270,11 @@ class SegmentWriter:
                 path.unlink()
 
     def usage(self) -> Usage:
-        with self._appending:
-            oldest = next(iter(self._sealed), self._active.first)
-            return Usage(self._size(), self._quota, oldest, self._next)
+        """Return how full the journal is. Takes no lock: an event loop may ask during an fsync."""
+        active = self._active
+        sealed = list(self._sealed.items())
+        oldest = min((first for first, _ in sealed), default=active.first)
+        return Usage(sum(size for _, size in sealed) + active.size, self._quota, oldest, self._next)
 
     def _size(self) -> int:
         return sum(self._sealed.values()) + self._active.size
