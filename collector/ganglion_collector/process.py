@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
-_WELL_AFTER = 20.0
+_WELL_AFTER = 5.0
 """Seconds after which a process counts as well, so that its next restart is quick again."""
 
 
