@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from ganglion_collector.component import Batch, Position, Record, Source
@@ -39,6 +39,10 @@ def _value(value: str | float) -> AnyValue:
     return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(double_value=value)
 
 
+def _nanoseconds(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
 def span(
     name: str,
     id_: int,
@@ -51,7 +55,7 @@ def span(
     **values: str | int,
 ) -> Span:
     """Return a span; an underscore in a keyword stands for a dot, `error` makes it a failed one."""
-    start = round(at.timestamp() * 1e9)
+    start = _nanoseconds(at)
     status = Status(code=Status.STATUS_CODE_ERROR, message=error) if error else Status()
     return Span(
         trace_id=bytes.fromhex(trace_id),
@@ -76,7 +80,7 @@ def log(
     **values: str | float,
 ) -> LogRecord:
     return LogRecord(
-        time_unix_nano=round(at.timestamp() * 1e9),
+        time_unix_nano=_nanoseconds(at),
         severity_number=severity,  # type: ignore[arg-type]
         body=AnyValue(string_value=message),
         trace_id=bytes.fromhex(trace_id) if span_id or trace_id != TRACE_ID else b"",
