@@ -115,34 +115,47 @@ class OTLPGRPCExporter:
     def __init__(self, config: OTLPGRPCConfig) -> None:
         self._config = config
         self._channel: grpc.aio.Channel | None = None
+        self._is_suspect = False
         self._metadata = [(name.lower(), value.get_secret_value()) for name, value in config.headers.items()]
 
     async def start(self) -> None:
-        options = _channel_options(self._config)
-        compression = _COMPRESSIONS[self._config.compression]
-        target = _target(self._config.endpoint)
-        if self._config.is_plain:
-            self._channel = grpc.aio.insecure_channel(target, options=options, compression=compression)
-            return
-        credentials = channel_credentials(self._config.tls)
-        self._channel = grpc.aio.secure_channel(target, credentials, options=options, compression=compression)
+        self._channel = _open_channel(self._config)
 
     async def export(self, batch: Batch) -> PartialSuccess | None:
         if self._channel is None:
             raise RetryableError("the exporter is not started or already shut down")
         if not batch.records:
             return None
-        call: _Call = self._channel.unary_unary(_METHODS[batch.signal])
-        try:
-            body = await call(_otlp.request_bytes(batch), timeout=self._config.timeout or None, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            raise _export_error(error) from None
+        if self._is_suspect:
+            await self._channel.close()
+            self._channel = _open_channel(self._config)
+        # A call without an answer, cut off by its deadline or by the worker, may be on a connection that leads nowhere.
+        self._is_suspect = True
+        body = await self._call(self._channel.unary_unary(_METHODS[batch.signal]), _otlp.request_bytes(batch))
+        self._is_suspect = False
         return _otlp.partial_success(batch.signal, body, __name__)
 
     async def shutdown(self) -> None:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+
+    async def _call(self, call: _Call, request: bytes) -> bytes:
+        try:
+            return await call(request, timeout=self._config.timeout or None, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            self._is_suspect = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            raise _export_error(error) from None
+
+
+def _open_channel(config: OTLPGRPCConfig) -> grpc.aio.Channel:
+    options = _channel_options(config)
+    compression = _COMPRESSIONS[config.compression]
+    target = _target(config.endpoint)
+    if config.is_plain:
+        return grpc.aio.insecure_channel(target, options=options, compression=compression)
+    credentials = channel_credentials(config.tls)
+    return grpc.aio.secure_channel(target, credentials, options=options, compression=compression)
 
 
 def _channel_options(config: OTLPGRPCConfig) -> list[tuple[str, Any]]:

@@ -95,6 +95,13 @@ class OTLPHTTPConfig(_otlp.OTLPExporterConfig):
             raise ValueError("not a URL; write scheme, host and port, such as http://tempo:4318")
         return endpoint
 
+    @field_validator("proxy_url")
+    @classmethod
+    def _check_proxy(cls, proxy_url: SecretStr | None) -> SecretStr | None:
+        if proxy_url is not None and not proxy_url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("not a proxy's URL; write http://host:port")
+        return proxy_url
+
     @field_validator("headers")
     @classmethod
     def _check_reserved(cls, headers: _otlp.Headers) -> _otlp.Headers:

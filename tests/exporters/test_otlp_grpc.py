@@ -1,5 +1,6 @@
 """The OTLP/gRPC exporter against a real server that answers as told."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -160,6 +161,31 @@ async def test_a_slow_destination_is_retryable() -> None:
     ):
         with pytest.raises(RetryableError, match="DEADLINE_EXCEEDED"):
             await exporter.export(LOGS)
+
+
+@pytest.mark.parametrize("cut_by", ["deadline", "worker"])
+async def test_a_silent_connection_is_not_used_again(cut_by: str) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        # SETTINGS and its acknowledgement (RFC 9113, 6.5): the connection is up, and then nothing more.
+        writer.write(b"\0\0\0\x04\0\0\0\0\0" + b"\0\0\0\x04\x01\0\0\0\0")
+        while await reader.read(65_536):
+            pass
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with exporting(address, timeout="300ms" if cut_by == "deadline" else "0s") as exporter:
+        for _ in range(2):
+            with pytest.raises((RetryableError, TimeoutError)):
+                async with asyncio.timeout(0.3 if cut_by == "worker" else None):
+                    await exporter.export(LOGS)
+    assert len(connections) == 2
+    server.close()
+    for writer in connections:
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_destination_that_is_down_is_retryable(unused_tcp_port: int) -> None:

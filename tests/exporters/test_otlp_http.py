@@ -299,6 +299,7 @@ def test_where_logs_go(config: dict[str, str], url: str) -> None:
         ({"headers": {"x": "ä"}}, "characters that a header cannot carry"),
         ({"auth": {"authenticator": "basicauth"}}, "set headers::authorization"),
         ({"proxy": "http://x"}, "proxy"),
+        ({"proxy_url": "proxy:8080"}, "write http://host:port"),
     ],
 )
 def test_refused_configurations(config: dict[str, Any], reason: str) -> None:

@@ -1,6 +1,7 @@
 """One log record as one line of COPY text: the mapping of docs/schema.md."""
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import TypeAlias
 
 import orjson
@@ -109,20 +110,30 @@ def log_line(record: LogRecord, resource: Resource, scope: Scope, clock: Clock, 
 
 
 def _sort_attributes(attributes: Iterable[KeyValue]) -> _Fields:
+    """Sort what is common at once, the rest by `_sort_other`: three fifths of the time of a row goes here."""
     columns: dict[str, str] = {}
     context: dict[str, JSON] = {}
     metrics: dict[str, JSON] = {}
+    column_of = COLUMN_OF.get
     for attribute in attributes:
         key = attribute.key
         value = attribute.value
-        string = value.string_value
-        column = COLUMN_OF.get(key)
-        if string and column is None and key not in context:
-            context[key] = string
-        elif string and column is not None and column not in columns and len(string) <= LONGEST_NAME:
-            columns[column] = string if column in _RAW else text(string)
-        else:
-            _sort_other(key, value, columns, context, metrics)
+        column = column_of(key)
+        if string := value.string_value:
+            if column is None and key not in context:
+                context[key] = string
+                continue
+            if column is not None and column not in columns and len(string) <= LONGEST_NAME:
+                columns[column] = string if column in _RAW else text(string)
+                continue
+        elif column is None and key not in metrics:
+            if number := value.int_value:
+                metrics[key] = number
+                continue
+            if -inf < (number := value.double_value) < inf and number:
+                metrics[key] = number
+                continue
+        _sort_other(key, value, columns, context, metrics)
     return columns, context, metrics
 
 

@@ -5,6 +5,7 @@ convert ──▶ COPY spans ──▶ a span is there already: back to the save
 COPY stage ──▶ INSERT … ON CONFLICT DO NOTHING
 """
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,6 +79,8 @@ class BatchStore:
             async with connection.cursor() as cursor, cursor.copy(statement) as copy:
                 while rows is not None and not self._partitions.missing(table.name, rows.days):
                     await copy.write(rows.data)
+                    # A write that needs no waiting does not let others run: a stop, a time limit.
+                    await asyncio.sleep(0)
                     seen.update(rows.resources)
                     rows = next(source, None)
 
