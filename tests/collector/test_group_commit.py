@@ -216,7 +216,8 @@ async def test_requests_that_wait_are_bounded(held: HeldWriter) -> None:
     held.release.release(2)
     with pytest.raises(TooLargeError):
         await tasks[0]
-    await group.append(entry(b"again"))
+    with pytest.raises(TooLargeError):
+        await group.append(entry(bytes(5 * 1024 * 1024)))
     await group.close()
 
 

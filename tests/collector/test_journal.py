@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -453,13 +453,14 @@ def write_half_then_fail(descriptor: int, buffers: list[bytes], offset: int) -> 
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def fail_syncs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+def fail_syncs(monkeypatch: pytest.MonkeyPatch, times: int, meanwhile: Callable[[], object] = list) -> None:
     """Let the next `times` fsyncs fail as a dying disk's do, which no test machine has."""
     left = [times]
 
     def sync(descriptor: int) -> None:
         if left[0]:
             left[0] -= 1
+            meanwhile()
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         os.fsync(descriptor)
 
@@ -478,6 +479,30 @@ class TestFailingDisk:
         assert writer.append([entry(b"after")]) == [True]
         assert [record.payload for record in read_all(reader)] == [b"before", b"after"]
         assert len(list((tmp_path / "segments").glob("*.log"))) == 2
+
+    def test_tail_that_could_not_be_cut_is_never_read(
+        self, tmp_path: Path, writer: JournalWriter, reader: JournalReader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As after a power failure that undid the cut: two segments hold a record of the same sequence."""
+        writer.append([entry(b"before")])
+        fail_syncs(monkeypatch, 1)
+        monkeypatch.setattr(os, "ftruncate", lambda *_: None)
+        assert isinstance(writer.append([entry(b"lost")])[0], RefusedError)
+        assert writer.append([entry(b"after")]) == [True]
+        assert b"lost" in min((tmp_path / "segments").glob("*.log")).read_bytes()
+        assert [record.payload for record in read_all(reader)] == [b"before", b"after"]
+        assert payloads(tmp_path) == [b"before", b"after"]
+
+    def test_reader_that_looked_during_a_failed_write_keeps_nothing_of_it(
+        self, writer: JournalWriter, reader: JournalReader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        writer.append([entry(b"before")])
+        seen: list[Record] = []
+        fail_syncs(monkeypatch, 1, lambda: seen.extend(read_all(reader)))
+        assert isinstance(writer.append([entry(b"lost" * 8000)])[0], RefusedError)
+        assert writer.append([entry(b"after")]) == [True]
+        seen += read_all(reader, Position(1))
+        assert [record.payload for record in seen] == [b"before", b"after"]
 
     def test_failed_fsync_of_an_empty_journal_is_overcome(
         self, writer: JournalWriter, reader: JournalReader, monkeypatch: pytest.MonkeyPatch
