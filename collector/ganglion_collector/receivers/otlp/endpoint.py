@@ -15,10 +15,14 @@ _FORM = "write host:port, such as localhost:4317, 0.0.0.0:4317, [::1]:4317 or :4
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to listen; an empty `host` is every interface, port 0 any free port."""
+    """Where to listen; an empty `host` or `::` is every interface, port 0 any free port."""
 
     host: str
     port: int
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.host in ("", "::")
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -89,7 +93,8 @@ def free_addresses(endpoint: Endpoint) -> list[Endpoint]:
 
 def _resolve(endpoint: Endpoint) -> list[tuple[int, str]]:
     try:
-        found = socket.getaddrinfo(endpoint.host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        host = None if endpoint.is_wildcard else endpoint.host
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise OSError(errno.EADDRNOTAVAIL, f"cannot listen on {endpoint}: {error.strerror}") from error
     ordered = sorted({(int(family), str(address[0])) for family, _, _, _, address in found})

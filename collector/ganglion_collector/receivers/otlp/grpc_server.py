@@ -74,7 +74,8 @@ class GrpcServer:
 
 def _bindable(endpoint: Endpoint, addresses: list[Endpoint]) -> list[Endpoint]:
     # The library serves IPv4 and IPv6 from one wildcard address and then cannot bind the other.
-    return addresses if endpoint.host else [Endpoint("::", addresses[0].port)]
+    both = [address for address in addresses if endpoint.is_wildcard and address.host == "::"]
+    return both or addresses
 
 
 def _options(config: GrpcConfig) -> list[tuple[str, int]]:
