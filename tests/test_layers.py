@@ -17,9 +17,9 @@ FOLDERS = {
 CONTRACT = tuple(f"ganglion_collector.{name}" for name in ("component", "errors", "otlp", "otlp_status", "tls"))
 ALLOWED = {
     "ganglion": ("ganglion",),
-    "ganglion_collector": ("ganglion_collector",),
+    "ganglion_collector": ("ganglion_collector", "ganglion"),
     "ganglion_exporters": ("ganglion_exporters", *CONTRACT),
-    "ganglion_query": ("ganglion_query", "ganglion_collector"),
+    "ganglion_query": ("ganglion_query", "ganglion_collector", "ganglion"),
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "manager", "handler", "base", "common", "misc"}
 

@@ -487,6 +487,7 @@ class TestCollectorQuirks:
         ("text", "expected"),
         [
             ("metrics: {address: ':9999'}", ("0.0.0.0", 9999, "normal")),
+            ("metrics: {address: ':9999', readers: []}", ("localhost", 8888, "none")),
             ("metrics: {level: NONE}", ("localhost", 8888, "none")),
             ("metrics: {readers: []}", ("localhost", 8888, "none")),
             (
