@@ -29,8 +29,9 @@ class Exit(IntEnum):
 
 
 def fail(message: str, code: Exit = Exit.FAILED) -> NoReturn:
-    """Print `message` on standard error and end the command."""
-    typer.echo(f"ganglion: {message}", err=True)
+    """Print each line of `message` on standard error and end the command."""
+    for line in message.splitlines():
+        typer.echo(f"ganglion: {line}", err=True)
     raise typer.Exit(int(code))
 
 
