@@ -86,14 +86,14 @@ def process_tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """Return the processor time, user and system, that `processes` have used."""
+    """Return the processor time, user and system, that `processes` and their ended children have used."""
     total = 0.0
     for process in processes:
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        total += times.user + times.system
+        total += times.user + times.system + times.children_user + times.children_system
     return total
 
 

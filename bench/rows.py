@@ -6,10 +6,13 @@ same indexes. The two take turns.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import psycopg
+from ganglion_collector.embedded import EmbeddedPostgreSQL
 from psycopg import sql
 
 from bench.data import Template, log_template, span_template
@@ -24,6 +27,7 @@ from bench.postgresql import (
     running_postgresql,
     server,
 )
+from bench.processes import cpu_seconds, process_tree
 from bench.report import Budget, Figure, Scale, median
 
 __all__ = ["run"]
@@ -31,39 +35,65 @@ __all__ = ["run"]
 _BUDGET = Budget(first=0.5, goal=0.9)
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Seconds of one turn: on the clock, of this process's processor, of PostgreSQL's."""
+
+    wall: float
+    client: float
+    server: float
+
+
+class _Stopwatch:
+    """Times a turn; `embedded` is the server whose processes count."""
+
+    def __init__(self, embedded: EmbeddedPostgreSQL) -> None:
+        self._postmaster = int((embedded.data / "postmaster.pid").read_text().split()[0])
+        self._begin = self._read()
+
+    def turn(self) -> _Turn:
+        return _Turn(*(now - before for now, before in zip(self._read(), self._begin, strict=True)))
+
+    def _read(self) -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), cpu_seconds(process_tree(self._postmaster))
+
+
 class _Comparison:
     """One table, written by ours and by the reference in turn."""
 
-    def __init__(self, dsn: str, table: str, templates: Sequence[Template], size: int) -> None:
+    def __init__(
+        self, embedded: EmbeddedPostgreSQL, dsn: str, table: str, templates: Sequence[Template], size: int
+    ) -> None:
+        self._embedded = embedded
         self._dsn = dsn
         self._table = table
         self._templates = templates
         self._size = size
         self._rows = size * BATCH_REQUESTS * templates[0].records
-        self._turn = 0
+        self._number = 0
 
-    async def ours(self) -> tuple[float, float]:
-        """Return the seconds that exporting took, and the processor seconds of this process."""
-        work = list(batches(self._templates, self._turn * self._size, self._size, time.time_ns()))
-        self._turn += 1
+    async def ours(self) -> _Turn:
+        """Export batches that were not exported before."""
+        work = list(batches(self._templates, self._number * self._size, self._size, time.time_ns()))
+        self._number += 1
         exporter = open_exporter(self._dsn)
         await exporter.start()
         try:
-            begin, cpu = time.perf_counter(), time.process_time()
+            watch = _Stopwatch(self._embedded)
             await export_all(exporter, work)
-            return time.perf_counter() - begin, time.process_time() - cpu
+            return watch.turn()
         finally:
             await exporter.shutdown()
 
-    def reference(self) -> float:
-        """Return the seconds that copying the rows of the last `ours` took."""
+    def reference(self) -> _Turn:
+        """Copy the rows of the last `ours` once more, after emptying the table."""
         with psycopg.connect(self._dsn) as connection:
             pieces = copied_out(connection, self._table, self._rows // self._size)
         self.empty()
         with psycopg.connect(self._dsn) as connection:
-            begin = time.perf_counter()
+            watch = _Stopwatch(self._embedded)
             copy_in(connection, self._table, pieces)
-            return time.perf_counter() - begin
+            return watch.turn()
 
     def empty(self) -> None:
         with psycopg.connect(self._dsn, autocommit=True) as connection:
@@ -73,18 +103,23 @@ class _Comparison:
     def figures(self, rounds: int) -> Iterator[Figure]:
         asyncio.run(self.ours())  # makes the schema, the partitions and the caches
         self.empty()
-        ours: list[float] = []
-        cpu: list[float] = []
-        reference: list[float] = []
+        ours: list[_Turn] = []
+        reference: list[_Turn] = []
         for _ in range(rounds):
-            seconds, used = asyncio.run(self.ours())
-            ours.append(self._rows / seconds)
-            cpu.append(used / self._rows * 1e6)
-            reference.append(self._rows / self.reference())
+            ours.append(asyncio.run(self.ours()))
+            reference.append(self.reference())
             self.empty()
-        note = f"rounds of {self._rows:,} rows: {_spread(ours)} against {_spread(reference)}"
-        yield Figure(f"OTLP to {self._table}", median(ours), "rows/s", median(reference), _BUDGET, note)
-        yield Figure(f"CPU of the exporter's process, {self._table}", median(cpu), "µs a row")
+        rates, reference_rates = ([self._rows / turn.wall for turn in turns] for turns in (ours, reference))
+        note = f"rounds of {self._rows:,} rows: {_spread(rates)} against {_spread(reference_rates)}; load {_load()}"
+        yield Figure(f"OTLP to {self._table}", median(rates), "rows/s", median(reference_rates), _BUDGET, note)
+        client = median(turn.client for turn in ours) / self._rows
+        yield Figure(f"CPU of the exporter's process, {self._table}", client * 1e6, "µs a row")
+        mine, theirs = (median(turn.server for turn in turns) / self._rows for turns in (ours, reference))
+        yield Figure(f"CPU of PostgreSQL, {self._table}", mine * 1e6, "µs a row", theirs * 1e6)
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -94,8 +129,9 @@ def _spread(values: Sequence[float]) -> str:
 def run(scale: Scale) -> Iterator[Figure]:
     """Yield rows a second of logs and of spans."""
     size, rounds = scale.pick(3, 8), scale.pick(2, 5)
-    with running_postgresql(server(scale.directory / "rows")) as dsn, database(dsn) as bench:
+    embedded = server(scale.directory / "rows")
+    with running_postgresql(embedded) as dsn, database(dsn) as bench:
         logs = [log_template(seed=seed) for seed in range(64)]
-        yield from _Comparison(bench, "logs", logs, size).figures(rounds)
+        yield from _Comparison(embedded, bench, "logs", logs, size).figures(rounds)
         spans = [span_template(seed=seed) for seed in range(64)]
-        yield from _Comparison(bench, "spans", spans, size).figures(rounds)
+        yield from _Comparison(embedded, bench, "spans", spans, size).figures(rounds)
