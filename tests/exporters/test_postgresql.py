@@ -10,6 +10,7 @@ import pytest
 from ganglion_collector.component import Batch, KeepsPosition, Position, Signal
 from ganglion_collector.errors import PermanentError, RetryableError
 from ganglion_exporters.postgresql import PostgreSQLConfig, PostgreSQLExporter, factory
+from ganglion_exporters.postgresql.positions import claim, move
 
 from tests.exporters.batches import batch, log, logs_batch, logs_payload, span, spans_batch
 from tests.fix_postgresql import PostgreSQLProxy
@@ -98,6 +99,21 @@ async def test_two_exporters_at_one_position_store_once(postgresql: str, exporte
     assert len(messages(postgresql)) == 2000
 
 
+async def test_exporter_that_hangs_in_its_transaction_gives_way(postgresql: str, exporter_on: Open) -> None:
+    item = logs_batch([log("once")])
+    hanging, successor = exporter_on(postgresql, timeout="1s"), exporter_on(postgresql)
+
+    async def hang() -> None:
+        async with hanging._use() as connection, hanging._connection.transaction(connection):
+            assert await claim(connection, "public", item)
+            await successor.export(item)
+            await move(connection, "public", item)
+
+    with pytest.raises(RetryableError):
+        await hang()
+    assert messages(postgresql) == ["once"]
+
+
 async def test_span_sent_again_is_stored_once(postgresql: str, exporter_on: Open) -> None:
     exporter = exporter_on(postgresql)
     first, second, third = span("first"), span("second"), span("third")
@@ -146,17 +162,37 @@ async def test_line_cut_after_some_bytes_loses_and_doubles_nothing(
     assert len(messages(postgresql)) == 2_001
 
 
-async def test_batch_cancelled_on_a_dead_line_can_be_sent_again(
-    postgresql: str, postgresql_proxy: PostgreSQLProxy, exporter_on: Open
+@pytest.mark.parametrize("locked", ["ganglion_positions", "logs", "resources"])
+async def test_batch_cancelled_on_a_dead_line_ends_at_once_and_can_be_sent_again(
+    postgresql: str, postgresql_proxy: PostgreSQLProxy, exporter_on: Open, locked: str
 ) -> None:
     exporter = exporter_on(postgresql_proxy.dsn)
     await exporter.export(logs_batch([log("0")]))
-    postgresql_proxy.hold()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(exporter.export(logs_batch([log("1")], sequence=1)), 0.2)
+    with psycopg.connect(postgresql) as connection:
+        # Somebody else holds what the statement needs, so that no answer comes.
+        connection.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE".encode())
+        exporting = asyncio.create_task(exporter.export(unseen_resource("1")))
+        await until_waiting(postgresql)
+        postgresql_proxy.hold()
+        exporting.cancel()
+        begin = asyncio.get_running_loop().time()
+        with pytest.raises(asyncio.CancelledError):
+            await exporting
+        assert asyncio.get_running_loop().time() - begin < 2
     postgresql_proxy.resume()
-    await until_stored(exporter, logs_batch([log("1")], sequence=1))
+    await until_stored(exporter, unseen_resource("1"))
     assert messages(postgresql) == ["0", "1"]
+
+
+def unseen_resource(message: str) -> Batch:
+    return batch(Signal.LOGS, logs_payload([log(message)], {"service.name": "unseen"}), 1, sequence=1)
+
+
+async def until_waiting(dsn: str) -> None:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while rows(dsn, query) == [(0,)]:  # noqa: ASYNC110 (the server has no event to wait for)
+            await asyncio.sleep(0.01)
 
 
 async def test_ended_session_is_replaced(postgresql: str, exporter_on: Open) -> None:

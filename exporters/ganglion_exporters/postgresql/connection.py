@@ -1,5 +1,6 @@
 """One connection to PostgreSQL, made when it is needed and thrown away after any error."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -32,6 +33,15 @@ _TRANSACTION_SETTINGS = """
 """
 
 
+class _HastyConnection(AsyncConnection[Any]):
+    async def cancel_safe(self, *, timeout: float = 0.0) -> None:  # noqa: ARG002 (psycopg's signature)
+        """Hang up in place of asking the server to stop, which takes up to 10 s where nobody answers.
+
+        psycopg asks when a task that waits for a query is cancelled.
+        """
+        self.pgconn.finish()
+
+
 class Connection:
     """`dsn` is a libpq connection string or URL; `timeout` bounds each statement on the server, 0 does not."""
 
@@ -60,6 +70,10 @@ class Connection:
             yield self._connection
         except psycopg.Error as error:
             await self.close()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # What fails on the way out of a cancelled task must not hide that it was cancelled.
+                raise asyncio.CancelledError from None
             # The cause would show values of rows in a traceback.
             raise export_error(error, self._secret) from None
         except BaseException:
@@ -86,6 +100,6 @@ class Connection:
             await connection.close()
 
     async def _open(self) -> AsyncConnection[Any]:
-        connection = await AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        connection = await _HastyConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
         await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
         return connection

@@ -130,8 +130,8 @@ def _sort_attributes(attributes: Iterable[KeyValue]) -> _Fields:
             if number := value.int_value:
                 metrics[key] = number
                 continue
-            if -inf < (number := value.double_value) < inf and number:
-                metrics[key] = number
+            if -inf < (double := value.double_value) < inf and double:
+                metrics[key] = double
                 continue
         _sort_other(key, value, columns, context, metrics)
     return columns, context, metrics
