@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from docs.commands import commands
 from docs.reference import reference
 
 __all__ = ["generated", "main", "with_generated"]
@@ -25,8 +26,8 @@ def with_generated(text: str, generated_part: str) -> str:
 
 def generated() -> dict[Path, str]:
     """Return what each document with a generated part should be."""
-    path = ROOT / "configuration.md"
-    return {path: with_generated(path.read_text(encoding="utf-8"), reference())}
+    parts = {ROOT / "configuration.md": reference(), ROOT / "cli.md": commands()}
+    return {path: with_generated(path.read_text(encoding="utf-8"), part) for path, part in parts.items()}
 
 
 def main(arguments: list[str]) -> int:

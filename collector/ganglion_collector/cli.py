@@ -28,7 +28,10 @@ def run(
     ] = False,
     readiness_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Run the collector in the foreground, as in a container. SIGTERM ends it, SIGHUP reads the configuration again."""
+    """Run the collector in the foreground.
+
+    For containers. SIGTERM ends it, SIGHUP reads the configuration again.
+    """
     import asyncio  # noqa: PLC0415 (quick start of other commands)
 
     from ganglion_collector import supervisor  # noqa: PLC0415
@@ -49,7 +52,10 @@ def run(
 @app.command(epilog="\b\nganglion validate --config otel-collector.yaml")
 @tells_errors
 def validate(config: ConfigOption = None, sets: SetOption = None) -> None:
-    """Check a configuration: every error on one line, exit code 1 if there is any. Nothing is started."""
+    """Check a configuration, start nothing.
+
+    Every error is told, on one line each; exit code 1 if there is any.
+    """
     if not os.environ.get("GANGLION_DATABASE_URL"):
         typer.echo(
             "note: GANGLION_DATABASE_URL is not set; `ganglion up` brings its own, `ganglion run` needs it", err=True
@@ -66,7 +72,10 @@ def validate(config: ConfigOption = None, sets: SetOption = None) -> None:
 @app.command()
 @tells_errors
 def components(as_json: AsJSON = False) -> None:
-    """List the components that a configuration can name, third parties' too."""
+    """List what a configuration can name.
+
+    These are the components, also those that other packages bring.
+    """
     from ganglion_collector.config import list_components  # noqa: PLC0415
 
     rows = list_components()
@@ -84,7 +93,10 @@ def components(as_json: AsJSON = False) -> None:
 @app.command(epilog='\b\npsql "$(ganglion dsn)"')
 @tells_errors
 def dsn() -> None:
-    """Print the connection string of the database in use, with its password if it has one."""
+    """Print where the database is.
+
+    It is a connection string, with the password if there is one.
+    """
     from ganglion_collector.embedded import database_url  # noqa: PLC0415
 
     typer.echo(database_url(os.environ))
@@ -93,7 +105,10 @@ def dsn() -> None:
 @app.command()
 @tells_errors
 def status(as_json: AsJSON = False) -> None:
-    """Show processes and addresses; exit code 0 if all is healthy, else 1."""
+    """Show processes and addresses.
+
+    Exit code 0 if all is healthy, else 1.
+    """
     from ganglion_collector.background import read_status  # noqa: PLC0415
 
     found = read_status(Home.of(os.environ))

@@ -25,7 +25,7 @@ _PAGE = 500
 
 @app.callback()
 def dead_letters() -> None:
-    """List, show and replay what an exporter could not deliver."""
+    """What an exporter could not deliver."""
 
 
 @app.command("list")
@@ -62,7 +62,10 @@ def show(
     sets: SetOption = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show one with its content; JSON has that as base64 of an OTLP request."""
+    """Show one with its content.
+
+    JSON has the content as an OTLP request in base64.
+    """
     from ganglion_collector.otlp import parse_request  # noqa: PLC0415 (quick start of other commands)
 
     letter = _open(load_config(config, sets)).get(letter_id)
@@ -92,12 +95,15 @@ def show(
 @app.command(epilog="\b\nganglion dead-letters replay 4f1a2b3c4d5e\nganglion dead-letters replay --all")
 @tells_errors
 def replay(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     config: ConfigOption = None,
     sets: SetOption = None,
 ) -> None:
-    """Deliver them again by the exporter of the configuration; a delivered one is deleted, others stay."""
+    """Deliver them again.
+
+    The exporter of the configuration does it. A delivered one is deleted, another stays.
+    """
     import asyncio  # noqa: PLC0415 (quick start of other commands)
 
     from ganglion_collector.replay import Outcome, replay  # noqa: PLC0415

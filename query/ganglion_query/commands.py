@@ -90,7 +90,10 @@ def errors(
     limit: Limit = 50,
     as_json: AsJSON = False,
 ) -> None:
-    """List errors, newest first: logs from ERROR on, and failed spans that no such log explains."""
+    """List errors, newest first.
+
+    They are logs from ERROR on, and failed spans that no such log explains.
+    """
     begin, end = _period(since, until)
     rows = _reader().errors(user=user, since=begin, until=end, limit=limit)
     if as_json:
@@ -138,7 +141,10 @@ def logs(  # noqa: PLR0913, PLR0917 (one for each option)
 @app.command(epilog="\b\nganglion up\nGANGLION_DATABASE_URL=postgresql://… ganglion up --config my.yaml")
 @tells_errors
 def up(config: ConfigOption = None, sets: SetOption = None) -> None:
-    """Start PostgreSQL and the collector in the background, until a self-test has come through."""
+    """Start everything, in the background.
+
+    PostgreSQL too, unless GANGLION_DATABASE_URL names one. Ends when a self-test has come through, or says why not.
+    """
     try:
         from ganglion_query.up import bring_up  # noqa: PLC0415
     except ModuleNotFoundError as error:
