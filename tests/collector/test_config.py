@@ -428,6 +428,11 @@ class TestErrors:
 
         assert "hunter2" not in found
 
+    def test_an_empty_secret_is_shown_empty(self) -> None:
+        found = errors(BASE, "exporters: {postgresql: {dsn: '${env:NONE}'}}")
+
+        assert "exporters::postgresql::dsn = '': no database is given; set dsn" in found[0]
+
 
 class TestCollectorQuirks:
     def test_null_blocks_are_there_and_absent_ones_are_not(self) -> None:

@@ -20,6 +20,7 @@ _SECRET = re.compile(
 )
 _USER_INFORMATION = re.compile(r"(?<=://)[^/@\s]*@|(?<=://).*@")
 _LONGEST = 80
+_SHORTEST_SECRET = 3
 
 _HINTS = {
     "missing": ("is not set", "set it"),
@@ -78,6 +79,8 @@ def shown(path: str, value: Any) -> Any:
     plain = typed(value)
     if plain is None or isinstance(plain, dict | list):
         return None
+    if plain == "":
+        return plain
     parts = path.split("::")
     if "headers" in parts or any(_SECRET.search(part) and not part.endswith("_file") for part in parts[1:]):
         return "***"
@@ -111,7 +114,7 @@ def _from_details(details: ErrorDetails, body: Any, path: str) -> ConfigError:
     where, value = _find(path, details, body)
     reason, hint = _reason(details)
     visible = shown(where, value)
-    if visible == "***":
+    if visible == "***" and len(str(value)) > _SHORTEST_SECRET:
         reason = reason.replace(str(value), "***")
     return ConfigError(where, visible, reason, hint)
 

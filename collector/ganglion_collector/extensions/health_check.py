@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ganglion_collector.component import Config, ExtensionFactory
 
@@ -25,9 +25,18 @@ class HealthCheckConfig(Config):
     }
 
     endpoint: str = "localhost:13133"
-    """Address to listen on."""
+    """Address to listen on, `host:port`; without a host on every interface."""
     path: str = Field(default="/", pattern="^/")
     """Path of the status."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, endpoint: str) -> str:
+        # The module comes with the receiver's server, which a configuration check may not need.
+        from ganglion_collector.receivers.otlp.endpoint import parse_endpoint  # noqa: PLC0415
+
+        parse_endpoint(endpoint)
+        return endpoint
 
 
 factory = ExtensionFactory(component_type="health_check", config=HealthCheckConfig)
