@@ -7,6 +7,7 @@ JSON lines to the descriptor that the settings name.
 
 import asyncio
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -132,7 +133,7 @@ async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, repo
         for name, receiver in receivers.items():
             await intake.start_receiver(receiver)
             report.component(f"receiver:{name}", "StatusOK")
-        report.send(event="ready")
+        _ready(report)
         await stop.wait()
     finally:
         await intake.shutdown()
@@ -147,11 +148,18 @@ async def _work(settings: ChildSettings, loaded: config.CollectorConfig, report:
     _on_terminate(parts.worker.stop)
     try:
         await parts.exporter.start()
-        report.send(event="ready")
+        _ready(report)
         await parts.worker.run()
     finally:
         await parts.exporter.shutdown()
         parts.close()
+
+
+def _ready(report: _Report) -> None:
+    # What is there now stays: the collector of garbage need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    report.send(event="ready")
 
 
 def _on_terminate(stop: Callable[[], None]) -> None:

@@ -25,6 +25,7 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
+_LAST_WORDS = 0.5
 _WELL_AFTER = 5.0
 """Seconds after which a process counts as well, so that its next restart is quick again."""
 
@@ -38,7 +39,8 @@ class Program:
 
     `command` gives argv and environment anew for each start; `settings(status)` the line for standard input, where
     the child may report on descriptor `status` (None: it does not report, and `ready` says when it is). `prepare` runs
-    before each start, `cleanup` after each end. `components` are those that fail when it does.
+    before each start, `cleanup` after each end. `components` are those that fail when it does; `hint` follows
+    the reason of an end that it did not explain itself.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Program:
     prepare: Callable[[], Awaitable[None]] = _nothing
     ready: Callable[[], Awaitable[None]] | None = None
     cleanup: Callable[[], None] = field(default=lambda: None)
+    hint: str = ""
     stop_signal: signal.Signals = signal.SIGTERM
     patience: float = 15.0
 
@@ -142,19 +145,22 @@ class SupervisedProcess:
         if self._stopping.is_set():
             self._signal(self._program.stop_signal)
         follower = asyncio.create_task(self._follow(reports))
+        echo = asyncio.create_task(self._echo(process.stderr))
         code = await process.wait()
         if reports is None:
             follower.cancel()
-        with suppress(asyncio.CancelledError):
-            await follower
+            # What it started may hold its standard error open for longer.
+            await asyncio.wait([echo], timeout=_LAST_WORDS)
+        echo.cancel()
+        await asyncio.gather(follower, echo, return_exceptions=True)
         self._program.cleanup()
-        return self._failure or _ending(code)
+        return self._failure or _ending(code) + self._program.hint
 
     async def _spawn(self) -> tuple[Process, asyncio.StreamReader | None]:
         argv, environment = self._program.command()
         if self._program.settings is None:
             process = await asyncio.create_subprocess_exec(
-                *argv, env=environment, stdin=DEVNULL, start_new_session=True
+                *argv, env=environment, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, start_new_session=True
             )
             return process, None
         reading, writing = os.pipe()
@@ -181,6 +187,16 @@ class SupervisedProcess:
             return
         while line := await reports.readline():
             self._take(json.loads(line))
+
+    async def _echo(self, output: asyncio.StreamReader | None) -> None:
+        """Log what a program that is not ours writes; its last fatal line says why it failed."""
+        logger = logging.getLogger(self._program.name)
+        while output is not None and (line := await output.readline()):
+            text = line.decode(errors="replace").strip()
+            _, fatal, reason = text.partition("FATAL:  ")
+            if fatal and not self._failure:
+                self._failure = reason
+            logger.log(logging.ERROR if fatal else logging.DEBUG, text)
 
     async def _wait_ready(self) -> None:
         assert self._program.ready is not None

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import cast
 from ganglion_collector.child import ChildSettings
 from ganglion_collector.config import CollectorConfig
 from ganglion_collector.embedded import EmbeddedPostgreSQL
+from ganglion_collector.errors import StartError
 from ganglion_collector.log import Encoding
 from ganglion_collector.metrics_page import forget_gauges
 from ganglion_collector.pipeline import Route
@@ -32,15 +34,30 @@ def postgresql_program(server: EmbeddedPostgreSQL) -> Program:
         found = server.command()
         return found.argv, found.env
 
+    def prepare() -> None:
+        server.prepare()
+        # After it, since it ends a left-over server that may hold the port.
+        if server.port is not None:
+            _check_free(server.port)
+
     return Program(
         name=_POSTGRESQL,
         command=command,
         components=(f"process:{_POSTGRESQL}",),
-        prepare=lambda: asyncio.to_thread(server.prepare),
+        prepare=lambda: asyncio.to_thread(prepare),
         ready=server.wait_ready,
+        hint=f"; see {server.logs}",
         stop_signal=signal.SIGINT,
         patience=_POSTGRESQL_PATIENCE,
     )
+
+
+def _check_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        reason = f"cannot listen on 127.0.0.1:{port}: {os.strerror(error.errno or 0)}; change GANGLION_POSTGRES_PORT"
+        raise StartError(reason) from None
 
 
 @dataclass(frozen=True, slots=True)

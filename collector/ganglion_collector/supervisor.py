@@ -155,7 +155,7 @@ class _Supervisor:
         return True
 
     async def _follow_wishes(self) -> None:
-        _logger.info("everything is ready", extra=dict(self._board.status()["addresses"]))
+        _logger.info("everything is ready", extra={"addresses": self._board.status()["addresses"]})
         while not self._wishes.stop:
             await self._wishes.changed.wait()
             self._wishes.changed.clear()

@@ -138,3 +138,18 @@ def test_item_that_kills_its_worker_is_set_aside_alone(running: RunningCollector
     eventually(lambda: _notes(running)[-1:] == ["two"], 50)
     assert _notes(running) == ["one", "two"]
     eventually(lambda: running.metrics()["ganglion_dead_letters"] == 1)
+
+
+def test_stop_during_the_start_is_orderly(collector: MakeCollector, tmp_path: Path) -> None:
+    one = collector(_notebook(tmp_path), environ=notebook_environ(tmp_path))
+    one.launch()
+    one.wait_event("starting")
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+
+
+def test_secrets_of_the_configuration_are_in_no_command_line(collector: MakeCollector, tmp_path: Path) -> None:
+    text = _notebook(tmp_path).replace(f"path: {tmp_path}/notes,", f'path: "{tmp_path}/${{env:NOTES}}",')
+    running = collector(text, environ={**notebook_environ(tmp_path), "NOTES": "s3cret"}).start()
+    pids = [int(found["pid"]) for found in running.status()["processes"]]
+    assert not [pid for pid in pids if "s3cret" in " ".join(psutil.Process(pid).cmdline())]

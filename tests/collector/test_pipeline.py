@@ -1,0 +1,120 @@
+"""From a configuration to what the processes hold."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ganglion_collector import pipeline
+from ganglion_collector.component import BatchBounds, ExporterConfig, Receiver, SendingQueueConfig, Signal
+from ganglion_collector.config import CollectorConfig, from_mapping
+from ganglion_collector.doorbell import Doorbell, make_doorbell
+from ganglion_collector.errors import RefusedError
+from ganglion_collector.intake import Intake
+from ganglion_collector.journal.store import open_reader
+
+from tests.collector.notebook import logs_payload
+
+
+def _config(pipelines: Mapping[str, Any], **sections: Any) -> CollectorConfig:
+    http = {"protocols": {"http": {"endpoint": "127.0.0.1:0"}}}
+    found: dict[str, Any] = {
+        "receivers": {"otlp": http, "otlp/second": http},
+        "exporters": {"debug": None, "debug/second": None},
+        "service": {"pipelines": pipelines},
+    }
+    return from_mapping({**found, **sections})
+
+
+BOTH = {
+    "logs": {"receivers": ["otlp"], "exporters": ["debug", "debug/second"]},
+    "traces/slow": {"receivers": ["otlp", "otlp/second"], "exporters": ["debug"]},
+}
+
+
+def test_each_exporter_of_each_pipeline_is_a_route() -> None:
+    names = [route.name for route in pipeline.routes(_config(BOTH))]
+    assert names == ["logs/debug", "logs/debug/second", "traces/slow/debug"]
+
+
+def test_journal_is_in_the_home_folder_unless_set(tmp_path: Path) -> None:
+    assert pipeline.places(_config(BOTH), tmp_path).journal == tmp_path / "journal"
+    other = _config(
+        BOTH,
+        extensions={"journal": {"directory": str(tmp_path / "elsewhere")}},
+        service={"extensions": ["journal"], "pipelines": BOTH},
+    )
+    places = pipeline.places(other, tmp_path)
+    assert (places.journal, places.dead_letters) == (tmp_path / "elsewhere", tmp_path / "dead-letters.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("queue", "processors", "expected"),
+    [
+        ({}, [], BatchBounds()),
+        ({"batch": {"max_size": 10}}, [BatchBounds(max_items=20)], BatchBounds(max_items=10)),
+        ({"batch": {"max_size": 30}}, [BatchBounds(max_items=20)], BatchBounds(max_items=20)),
+        (
+            {"batch": {"min_size": 5, "flush_timeout": "1s"}},
+            [BatchBounds(min_items=8, timeout=0.2)],
+            BatchBounds(min_items=8, timeout=1),
+        ),
+    ],
+)
+def test_batches_keep_within_all_bounds(
+    queue: dict[str, Any], processors: list[BatchBounds], expected: BatchBounds
+) -> None:
+    exporter = ExporterConfig(sending_queue=SendingQueueConfig.model_validate(queue))
+    assert pipeline.exporter_bounds(exporter, processors) == expected
+
+
+async def _receivers(config: CollectorConfig, home: Path) -> tuple[Intake, Mapping[str, Receiver]]:
+    intake = pipeline.make_intake(config, pipeline.places(config, home), [])
+    return intake, pipeline.make_receivers(config, intake, lambda _name, _address: None)
+
+
+async def test_what_is_accepted_is_in_the_journal_and_rings(tmp_path: Path) -> None:
+    config = _config(BOTH)
+    reading, writing = make_doorbell()
+    intake = pipeline.make_intake(config, pipeline.places(config, tmp_path), [writing])
+    await intake.start()
+    bell = Doorbell(reading)
+    bell.clear()
+    payload = logs_payload("a", "b")
+    await intake.acceptor("otlp")(Signal.LOGS, payload, 2, {"user": "u"})
+    await bell.wait(5)
+    await intake.shutdown()
+    await intake.shutdown()
+
+    reader = open_reader(tmp_path / "journal", "logs/debug")
+    (record,), _ = reader.read(reader.oldest(), BatchBounds(), Signal.LOGS, {"otlp"})
+    reader.close()
+    assert (record.payload, record.item_count, record.context) == (payload, 2, {"user": "u"})
+
+
+async def test_after_shutdown_nothing_is_accepted(tmp_path: Path) -> None:
+    intake, _ = await _receivers(_config(BOTH), tmp_path)
+    await intake.start()
+    await intake.shutdown()
+    with pytest.raises(RefusedError):
+        await intake.acceptor("otlp")(Signal.LOGS, logs_payload("a"), 1, {})
+
+
+async def test_memory_limiter_refuses_for_the_pipelines_that_have_it(tmp_path: Path) -> None:
+    logs = {"receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": ["debug"]}
+    traces = {"receivers": ["otlp"], "exporters": ["debug"]}
+    limiter = {"check_interval": "1s", "limit_mib": 2, "spike_limit_mib": 1}
+    config = _config({"logs": logs, "traces": traces}, processors={"memory_limiter": limiter})
+    intake, _ = await _receivers(config, tmp_path)
+    await intake.start()
+    try:
+        with pytest.raises(RefusedError, match="memory"):
+            await intake.acceptor("otlp")(Signal.LOGS, logs_payload("a"), 1, {})
+        await intake.acceptor("otlp")(Signal.TRACES, b"", 1, {})
+    finally:
+        await intake.shutdown()
+
+
+async def test_every_receiver_in_use_is_made(tmp_path: Path) -> None:
+    _, receivers = await _receivers(_config(BOTH), tmp_path)
+    assert list(receivers) == ["otlp", "otlp/second"]
