@@ -137,6 +137,7 @@ class TestSources:
             ("/dev/zero", "/dev/zero: /dev/zero is larger than 1048576 bytes"),
             ("https://example.com/c.yaml", "a configuration is not fetched over the network; download it first"),
             ("s3://bucket/key", "s3://bucket/key: the source 's3' is not known; use file:"),
+            ("env:NOPE", "env:NOPE: the environment variable is not set; set it, or name a file"),
             ("env:1X", "env:1X: '1X' is not the name of an environment variable"),
             ("yaml:[1, 2]", "yaml: source: is not a map; begin with receivers:"),
             ("yaml:just text", "yaml: source: is not a map"),

@@ -39,8 +39,7 @@ def setting(assignment: str) -> dict[str, Any]:
     key, equals, text = assignment.partition("=")
     parts = key.strip().split("::" if "::" in key else ".")
     if not equals or not all(parts):
-        name = key.strip() or "--set"
-        raise ConfigError(f"--set {name}", None, "is not key=value", "write --set=processors.batch.timeout=2s")
+        raise ConfigError(f"--set {key}".strip(), None, "is not key=value", "write --set=processors.batch.timeout=2s")
     nested: Any = parse_document(text, f"--set {key.strip()}")
     for part in reversed(parts):
         nested = {part: nested}

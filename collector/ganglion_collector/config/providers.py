@@ -36,7 +36,10 @@ def read_source(uri: str, environ: Mapping[str, str]) -> tuple[str, Any]:
     match = _SCHEME.fullmatch(uri)
     scheme, rest = match.groups() if match else ("file", uri)
     name = {"file": rest, "yaml": "yaml: source"}.get(scheme, uri)
-    return name, parse_document(retrieve(scheme, rest, environ, name).text, name)
+    retrieved = retrieve(scheme, rest, environ, name)
+    if retrieved.warning:
+        raise ConfigError(name, None, "the environment variable is not set", "set it, or name a file")
+    return name, parse_document(retrieved.text, name)
 
 
 def retrieve(scheme: str, rest: str, environ: Mapping[str, str], path: str) -> Retrieved:
