@@ -92,16 +92,19 @@ async def test_empty_batch_only_moves_the_position(postgresql: str, exporter_on:
     assert messages(postgresql) == []
 
 
-async def test_two_exporters_at_one_position_store_once(postgresql: str, exporter_on: Open) -> None:
-    item = logs_batch([log(str(number)) for number in range(2000)])
+@pytest.mark.parametrize("sequence", [0, 1], ids=["first", "later"])
+async def test_two_exporters_at_one_position_store_once(postgresql: str, exporter_on: Open, sequence: int) -> None:
+    await exporter_on(postgresql).export(replace(logs_batch([]), end=Position(sequence)))
+    item = logs_batch([log(str(number)) for number in range(2000)], sequence)
     exporters = [exporter_on(postgresql) for _ in range(4)]
     await asyncio.gather(*(exporter.export(item) for exporter in exporters))
     assert len(messages(postgresql)) == 2000
 
 
 async def test_exporter_that_hangs_in_its_transaction_gives_way(postgresql: str, exporter_on: Open) -> None:
-    item = logs_batch([log("once")])
     hanging, successor = exporter_on(postgresql, timeout="1s"), exporter_on(postgresql)
+    await successor.export(logs_batch([log("0")]))
+    item = logs_batch([log("1")], sequence=1)
 
     async def hang() -> None:
         async with hanging._use() as connection, hanging._connection.transaction(connection):
@@ -111,7 +114,7 @@ async def test_exporter_that_hangs_in_its_transaction_gives_way(postgresql: str,
 
     with pytest.raises(RetryableError):
         await hang()
-    assert messages(postgresql) == ["once"]
+    assert messages(postgresql) == ["0", "1"]
 
 
 async def test_span_sent_again_is_stored_once(postgresql: str, exporter_on: Open) -> None:
