@@ -7,6 +7,7 @@ Collector's names are exposed without `_total`, as the Collector does (`ganglion
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from prometheus_client import Counter, Gauge, Histogram, values
@@ -37,9 +38,10 @@ __all__ = [
 PROCESS_VARIABLE = "GANGLION_PROCESS"
 """Names a child's metric files; a restarted child goes on counting in those of the one before."""
 
-if "PROMETHEUS_MULTIPROC_DIR" in os.environ and PROCESS_VARIABLE in os.environ:
-    _value_class = cast("Callable[[Callable[[], str]], Any]", values.MultiProcessValue)  # pyright: ignore[reportUnknownMemberType] (untyped)
-    values.ValueClass = _value_class(lambda: os.environ[PROCESS_VARIABLE])
+_process = os.environ.get(PROCESS_VARIABLE)
+if _process and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    _make_value_class = cast("Callable[[Callable[[], str]], Any]", values.MultiProcessValue)  # pyright: ignore[reportUnknownMemberType] (untyped)
+    values.ValueClass = _make_value_class(partial(str, _process))
 
 _RECEIVER = ("receiver", "transport")
 _EXPORTER = ("exporter", "data_type")

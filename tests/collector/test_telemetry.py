@@ -142,3 +142,13 @@ def test_where_an_error_came_from_is_told_without_its_message() -> None:
     assert "test_telemetry.py" in told
     assert told.endswith("ValueError")
     assert "secret payload" not in told.replace('raise ValueError("secret payload")', "")
+
+
+def test_every_metric_is_documented(tmp_path: Path, page: MetricsPage) -> None:
+    _count_and_die(tmp_path, "a")
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    families = {family.name for family in text_string_to_metric_families(page.render().decode())}
+    documented = {name.removesuffix("_total") for name in families}
+    for items in ("spans", "metric_points", "log_records"):
+        documented = {name.replace(items, "{spans,metric_points,log_records}") for name in documented}
+    assert not [name for name in documented if f"`{name}`" not in text]
