@@ -77,15 +77,17 @@ def log(
     at: datetime,
     severity: int = INFO,
     trace_id: str = TRACE_ID,
+    numbers: Mapping[str, float] | None = None,
     **values: str | float,
 ) -> LogRecord:
+    """Return a log; an underscore in a keyword stands for a dot, in the keys of `numbers` for itself."""
     return LogRecord(
         time_unix_nano=_nanoseconds(at),
         severity_number=severity,  # type: ignore[arg-type]
         body=AnyValue(string_value=message),
         trace_id=bytes.fromhex(trace_id) if span_id or trace_id != TRACE_ID else b"",
         span_id=span_id.to_bytes(8, "big") if span_id else b"",
-        attributes=attributes({key.replace("_", "."): value for key, value in values.items()}),
+        attributes=attributes({key.replace("_", "."): value for key, value in values.items()} | dict(numbers or {})),
     )
 
 
@@ -103,11 +105,11 @@ def _requests(sent: Sent) -> Sequence[tuple[Signal, Request]]:
     return [(Signal.TRACES, traces), (Signal.LOGS, logs)]
 
 
-async def store(dsn: str, *all_sent: Sent) -> None:
-    """Export everything, as a worker would."""
+async def store(dsn: str, *all_sent: Sent, received_at: datetime | None = None) -> None:
+    """Export everything, as a worker would; received now if it is not said when."""
     exporter = factory.create(PostgreSQLConfig.model_validate({"dsn": dsn}))
     await exporter.start()
-    received = round(datetime.now(UTC).timestamp() * 1e9)
+    received = _nanoseconds(received_at or datetime.now(UTC))
     for sent in all_sent:
         for signal, request in _requests(sent):
             count = count_items(signal, request)
