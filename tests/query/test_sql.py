@@ -31,20 +31,25 @@ def _shop() -> Sent:
             span("search", 5, 4, at=_at(3600.02), ms=180, trace_id=_OTHER),
         ],
         [
-            log("search_executed", 2, at=_at(0.2), duration_ms=210.0, results=12),
-            log("generation_started", 3, at=_at(0.26), model="small-1", cost_usd=0.0004, tokens=1800),
+            log("search_executed", 2, at=_at(0.2), numbers={"duration_ms": 210.0, "results": 12}),
+            log("generation_started", 3, at=_at(0.26), model="small-1", numbers={"cost_usd": 0.0004, "tokens": 1800}),
             log(
                 "generation_failed",
                 3,
                 at=_at(1.8),
                 severity=ERROR,
                 user_id="user-123",
-                duration_ms=1560.0,
+                numbers={"duration_ms": 1560.0},
                 exception_type="RateLimitError",
                 exception_message="rate limit reached",
             ),
             log(
-                "generation_complete", 4, at=_at(3600.9), trace_id=_OTHER, cost_usd=0.0031, model="small-1", tokens=2950
+                "generation_complete",
+                4,
+                at=_at(3600.9),
+                trace_id=_OTHER,
+                model="small-1",
+                numbers={"cost_usd": 0.0031, "tokens": 2950},
             ),
         ],
     )
@@ -55,7 +60,7 @@ def _ask(dsn: str, statement: str) -> str:
     assert spec is not None
     assert spec.origin is not None
     psql = Path(spec.origin).parent / "pginstall" / "bin" / "psql"
-    argv = [psql, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--command={statement}", dsn]
+    argv = [str(psql), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--command={statement}", dsn]
     environ = {"PGTZ": "UTC", "PGCLIENTENCODING": "UTF8", "LC_ALL": "C"}
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
