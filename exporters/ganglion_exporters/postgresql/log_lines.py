@@ -79,7 +79,7 @@ _TEXT_LEVELS = {
     **dict.fromkeys(("ERR", "ERROR", "SEVERE"), "ERROR"),
     **dict.fromkeys(("FATAL", "CRITICAL", "CRIT", "ALERT", "EMERG", "EMERGENCY", "PANIC"), "CRITICAL"),
 }
-_FIRST_NUMBERS = frozenset({5, 9, 13, 17, 21})
+_LEVEL_OF = {5: "DEBUG", 9: "INFO", 13: "WARNING", 17: "ERROR", 21: "CRITICAL"}
 _OBSERVED_LATE = 1_000_000_000
 
 _Fields: TypeAlias = tuple[dict[str, str], dict[str, JSON], dict[str, JSON]]
@@ -185,9 +185,11 @@ def _level(record: LogRecord, context: dict[str, JSON]) -> str:
     """Return the level of the severity number, else of its text, else INFO; what that loses stays in the context."""
     number = record.severity_number
     name = record.severity_text
+    if _LEVEL_OF.get(number) == name:
+        return name
     known = 0 < number < len(_LEVELS)
     level = _LEVELS[number] if known else _TEXT_LEVELS.get(name.upper(), "INFO")
-    if number and number not in _FIRST_NUMBERS:
+    if number and number not in _LEVEL_OF:
         keep(context, "otel.severity_number", number)
     if name != level and name and _TEXT_LEVELS.get(name.upper()) != level:
         keep(context, "otel.severity_text", name)

@@ -40,7 +40,8 @@ def _second(seconds: int) -> str:
 
 def timestamp(time: int) -> str:
     """Return Unix nanoseconds as a timestamptz literal in UTC."""
-    return f"{_second(time // 1_000_000_000)}.{time // 1000 % 1_000_000:06d}+00"
+    seconds, nanoseconds = divmod(time, 1_000_000_000)
+    return f"{_second(seconds)}.{nanoseconds // 1000:06d}+00"
 
 
 def iso_time(time: int) -> str:

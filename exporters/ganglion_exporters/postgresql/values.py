@@ -28,6 +28,9 @@ def text(value: str) -> str:
 
 def json_text(value: JSON) -> str:
     """Return `value` as JSON in one field of COPY's text format."""
+    encoded = orjson.dumps(value)
+    if b"\\" not in encoded:
+        return encoded.decode()
     return json_document(value).replace("\\", "\\\\")
 
 
