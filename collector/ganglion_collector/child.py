@@ -30,6 +30,7 @@ __all__ = ["ChildSettings", "main"]
 _logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_LONGEST_REASON = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,10 @@ class _Report:
         os.write(self._descriptor, json.dumps(message).encode() + b"\n")
 
     def component(self, name: str, status: str, reason: str = "") -> None:
-        self.send(event="component", component=name, status=status, reason=reason)
+        self.send(event="component", component=name, status=status, reason=reason[:_LONGEST_REASON])
+
+    def failed(self, reason: str) -> None:
+        self.send(event="failed", reason=reason[:_LONGEST_REASON])
 
 
 class _ReportedHealth:
@@ -109,15 +113,12 @@ def main() -> None:
         loaded = config.from_mapping(settings.raw)
         uvloop.run(_receive(settings, loaded, report) if settings.route is None else _work(settings, loaded, report))
     except (CollectorError, OSError) as error:
-        _fail(report, str(error))
+        report.failed(str(error))
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001 (said, and the process ends)
         _logger.error("failed unexpectedly", extra={"stack": log.stack(error)})
-        _fail(report, f"unexpected {type(error).__qualname__}")
-
-
-def _fail(report: _Report, reason: str) -> None:
-    report.send(event="failed", reason=reason)
-    sys.exit(1)
+        report.failed(f"unexpected {type(error).__qualname__}")
+        sys.exit(1)
 
 
 async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, report: _Report) -> None:

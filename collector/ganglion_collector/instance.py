@@ -1,15 +1,20 @@
-"""One supervisor for each home folder."""
+"""One supervisor for each home folder, and none of the children of one that was killed."""
 
 import fcntl
+import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from ganglion_collector.errors import StartError
 
-__all__ = ["InstanceLock"]
+__all__ = ["InstanceLock", "wait_for_orphans"]
 
 _PATIENCE = 1.0
 _PAUSE = 0.05
@@ -50,3 +55,35 @@ class InstanceLock:
         except BlockingIOError:
             return False
         return True
+
+
+def wait_for_orphans(status: Path, timeout: float = 10.0) -> None:
+    """Wait until the children that a killed supervisor left in its `status` file are gone; blocking.
+
+    They end with it, but not in the same instant, and may still hold the journal.
+
+    Raises:
+        StartError: one is still there after `timeout` seconds.
+    """
+    orphans = [process for process in _children_in(status) if _is_child(process)]
+    _, alive = psutil.wait_procs(orphans, timeout)
+    if alive:
+        numbers = ", ".join(str(process.pid) for process in alive)
+        raise StartError(f"processes of a collector that was killed do not end: {numbers}; end them and try again")
+
+
+def _children_in(status: Path) -> Iterator[psutil.Process]:
+    try:
+        pids = [process["pid"] for process in json.loads(status.read_bytes())["processes"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for pid in pids:
+        with suppress(psutil.Error, ValueError, TypeError):
+            yield psutil.Process(pid)
+
+
+def _is_child(process: psutil.Process) -> bool:
+    try:
+        return "ganglion_collector.child" in process.cmdline()
+    except psutil.Error:
+        return False

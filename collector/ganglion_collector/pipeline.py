@@ -8,8 +8,8 @@ Only this module knows all of these parts.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote
 
 from ganglion_collector import telemetry
 from ganglion_collector.attempts import Attempts
@@ -70,6 +70,11 @@ class Route:
     @property
     def name(self) -> str:
         return f"{self.pipeline}/{self.exporter}"
+
+    @property
+    def key(self) -> str:
+        """A short file name: ids may be long and hold anything."""
+        return sha256(self.name.encode()).hexdigest()[:16]
 
     @property
     def component(self) -> str:
@@ -152,7 +157,7 @@ def make_worker(config: CollectorConfig, where: Places, route: Route, bell: Door
     )
     reader = open_reader(where.journal, route.name)
     letters = DeadLetters(where.dead_letters)
-    attempts = Attempts(where.run / f"attempt-{quote(route.name, safe='')}", settings.bounds.max_items)
+    attempts = Attempts(where.run / f"attempt-{route.key}", settings.bounds.max_items)
     how = DeliverySettings(signal, route.exporter, common.timeout, common.retry_on_failure)
     delivery = Delivery(how, exporter, attempts, SetAside(letters), health)
     telemetry.prepare_exporter(signal, route.exporter)

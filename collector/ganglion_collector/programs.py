@@ -79,8 +79,8 @@ class ChildFactory:
         return self._child(f"worker:{route.name}", [route.component], (bell,), route)
 
     def _child(self, name: str, components: Sequence[str], bells: Sequence[int], route: Route | None) -> Program:
-        # Its metric files carry the name, where the metrics library splits at "_" and takes the rest as it is.
-        key = name.encode().hex()
+        # Its metric files carry the key, where the metrics library splits at "_".
+        key = route.key if route else name
         environ = {**self.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics), PROCESS_VARIABLE: key}
         argv = [sys.executable, "-P", "-m", "ganglion_collector.child", name]
         return Program(

@@ -26,7 +26,7 @@ from ganglion_collector.embedded import EmbeddedPostgreSQL
 from ganglion_collector.errors import CollectorError, InvalidConfigError
 from ganglion_collector.generation import Generation
 from ganglion_collector.home import Home
-from ganglion_collector.instance import InstanceLock
+from ganglion_collector.instance import InstanceLock, wait_for_orphans
 from ganglion_collector.process import SupervisedProcess
 from ganglion_collector.programs import postgresql_program
 from ganglion_collector.readiness import Readiness
@@ -103,6 +103,7 @@ class _Supervisor:
         loaded = self._load()
         self._home.make()
         with InstanceLock(self._home.lock):
+            await asyncio.to_thread(wait_for_orphans, self._home.status)
             self._board.on_change(self._write_status)
             self._listen_to_signals()
             starting = asyncio.create_task(self._start(loaded))

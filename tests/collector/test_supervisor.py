@@ -1,11 +1,20 @@
 """The supervisor with real processes."""
 
+import json
+import os
 import signal
 import socket
+import subprocess
+import sys
+from http.client import HTTPException
+from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
+from ganglion_collector.errors import StartError
+from ganglion_collector.instance import wait_for_orphans
 
 from tests.collector.notebook import logs_payload, notebook_environ
 from tests.fix_collector import MakeCollector, RunningCollector, eventually, simple
@@ -58,6 +67,39 @@ def test_children_do_not_outlive_a_killed_supervisor_and_the_next_start_recovers
     running.start()
     assert running.post("/v1/logs", logs_payload("after")) == 200
     eventually(lambda: _notes(running) == ["before", "after"])
+
+
+def test_stop_under_load_is_orderly_and_loses_nothing(running: RunningCollector) -> None:
+    acknowledged: list[str] = []
+
+    def send(name: str) -> None:
+        for number in count():
+            try:
+                if running.post("/v1/logs", logs_payload(f"{name} {number}")) != 200:
+                    return
+            except (OSError, HTTPException):
+                return
+            acknowledged.append(f"{name} {number}")
+
+    senders = [Thread(target=send, args=(name,)) for name in "abcd"]
+    for sender in senders:
+        sender.start()
+    eventually(lambda: len(acknowledged) > 50)
+    assert running.stop() == 0
+    for sender in senders:
+        sender.join()
+    assert set(acknowledged) <= set(_notes(running))
+    assert len(_notes(running)) == len(set(_notes(running)))
+
+
+def test_children_left_by_a_killed_supervisor_are_waited_for(tmp_path: Path) -> None:
+    status = tmp_path / "status.json"
+    with subprocess.Popen([sys.executable, "-c", "input()", "ganglion_collector.child"], stdin=subprocess.PIPE) as left:
+        status.write_text(json.dumps({"processes": [{"pid": left.pid}, {"pid": os.getpid()}, {"pid": None}]}))
+        with pytest.raises(StartError, match=f"do not end: {left.pid};"):
+            wait_for_orphans(status, 0.1)
+    wait_for_orphans(status, 0.1)
+    wait_for_orphans(tmp_path / "none", 0.1)
 
 
 def test_second_collector_in_one_home_is_refused(running: RunningCollector, collector: MakeCollector) -> None:
