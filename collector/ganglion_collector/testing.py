@@ -11,6 +11,7 @@ import random
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -196,7 +197,7 @@ class OTLPSink:
         self._tls = tls
         self._grpc_credentials = grpc_credentials
         self._arrived = asyncio.Condition()
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._conversations: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._http = await asyncio.start_server(self._converse, "127.0.0.1", 0, ssl=self._tls)
@@ -217,8 +218,10 @@ class OTLPSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._http.close()
-        for writer in list(self._connections):
-            writer.close()
+        conversations = list(self._conversations)
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
         await self._http.wait_closed()
         await self._grpc.stop(0)
 
@@ -262,19 +265,26 @@ class OTLPSink:
         return export
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
+        conversation = asyncio.current_task()
+        assert conversation is not None
+        self._conversations.add(conversation)
         try:
-            while not writer.is_closing():
-                answer = await self._answer(await _read_request(reader))
-                if answer.hang_up:
-                    break
-                writer.write(_http_head(answer) + answer.body)
-                await writer.drain()
+            while await self._answer_one(reader, writer):
+                pass
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # the client has gone
+            pass  # the client has gone, or the test has ended
         finally:
-            self._connections.discard(writer)
+            self._conversations.discard(conversation)
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        answer = await self._answer(await _read_request(reader))
+        if not answer.hang_up:
+            writer.write(_http_head(answer) + answer.body)
+            await writer.drain()
+        return not answer.hang_up
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Received:

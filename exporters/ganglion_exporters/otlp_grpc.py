@@ -165,6 +165,8 @@ def _channel_options(config: OTLPGRPCConfig) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", -1),
         # The worker decides when to try again; the channel only has to be ready for it.
         ("grpc.enable_retries", 0),
+        # Else a new channel may be given the connection of the one just closed.
+        ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 250),
         ("grpc.max_reconnect_backoff_ms", 5000),
     ]

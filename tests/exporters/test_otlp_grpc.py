@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -165,27 +165,34 @@ async def test_a_slow_destination_is_retryable() -> None:
 
 @pytest.mark.parametrize("cut_by", ["deadline", "worker"])
 async def test_a_silent_connection_is_not_used_again(cut_by: str) -> None:
-    connections: list[asyncio.StreamWriter] = []
+    connected: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    ended: asyncio.Queue[None] = asyncio.Queue()
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(writer)
         # SETTINGS and its acknowledgement (RFC 9113, 6.5): the connection is up, and then nothing more.
         writer.write(b"\0\0\0\x04\0\0\0\0\0" + b"\0\0\0\x04\x01\0\0\0\0")
-        while await reader.read(65_536):
-            pass
+        connected.put_nowait(writer)
+        with suppress(ConnectionError):
+            while await reader.read(65_536):
+                pass
+        ended.put_nowait(None)
 
     server = await asyncio.start_server(swallow, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with exporting(address, timeout="300ms" if cut_by == "deadline" else "0s") as exporter:
+    async with server, exporting(address, timeout="1s" if cut_by == "deadline" else "0s") as exporter:
+        writers: list[asyncio.StreamWriter] = []
         for _ in range(2):
-            with pytest.raises((RetryableError, TimeoutError)):
-                async with asyncio.timeout(0.3 if cut_by == "worker" else None):
-                    await exporter.export(LOGS)
-    assert len(connections) == 2
-    server.close()
-    for writer in connections:
+            attempt = asyncio.create_task(exporter.export(LOGS))
+            async with asyncio.timeout(10):
+                writer = await connected.get()
+            writers.append(writer)
+            if cut_by == "worker":
+                attempt.cancel()
+            with pytest.raises((RetryableError, asyncio.CancelledError)):
+                await attempt
+    for writer in writers:
         writer.close()
-        await writer.wait_closed()
+        await ended.get()
 
 
 async def test_a_destination_that_is_down_is_retryable(unused_tcp_port: int) -> None:
