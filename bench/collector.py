@@ -78,7 +78,8 @@ def _healthy(collector: Collector) -> bool:
 
 
 def _up(collector: Collector, *, wait_healthy: bool) -> bool:
-    return _healthy(collector) if wait_healthy else listens(collector.grpc) and listens(collector.http)
+    listening = listens(collector.grpc) and listens(collector.http)
+    return listening and (_healthy(collector) or not wait_healthy)
 
 
 @contextmanager
