@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -69,6 +69,19 @@ class RunningReceiver:
             call: Callable[..., Any] = channel.unary_unary(METHODS[signal])
             answer: bytes = await call(message, timeout=10, **options)
             return answer
+
+
+async def closed(port: int) -> None:
+    """Wait until nobody listens on `port` any more."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionError:
+                return
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager

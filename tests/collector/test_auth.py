@@ -53,6 +53,7 @@ def test_a_known_token_is_let_in(header: str) -> None:
         {"authorization": "Bearer s3cre"},
         {"authorization": "Bearer s3cret "},
         {"authorization": "Basic s3cret"},
+        {"authorization": "Boarer s3cret"},
         {"authorization": "Bearer café"},
         {"x-token": "Bearer s3cret"},
     ],

@@ -49,6 +49,19 @@ def test_a_hundred_thousand_wrong_spans_do_not_take_long() -> None:
     assert check(Signal.TRACES, request.SerializeToString()).item_count == 50_000
 
 
+@pytest.mark.parametrize("ids", [(bytes(16), SPAN), (TRACE, bytes(8)), (b"", SPAN), (TRACE, b""), (TRACE * 2, SPAN)])
+def test_a_span_needs_both_ids(ids: tuple[bytes, bytes]) -> None:
+    request = spans((TRACE, SPAN), ids)
+    assert check(Signal.TRACES, request.SerializeToString()).item_count == 1
+
+
+def test_an_envelope_that_lost_all_its_items_goes_too() -> None:
+    request = spans((TRACE, SPAN))
+    request.MergeFrom(spans((TRACE, b"1"), (TRACE, b"2")))
+    checked = check(Signal.TRACES, request.SerializeToString())
+    assert parse_request(Signal.TRACES, checked.payload) == spans((TRACE, SPAN))
+
+
 def wrong_parent(request: Request) -> None:
     first_span(request).parent_span_id = b"1234"
 

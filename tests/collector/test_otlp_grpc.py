@@ -14,7 +14,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from tests.collector.otlp_requests import PAYLOADS, SPAN, TRACE, logs, spans
-from tests.collector.receiving import METHODS, RunningReceiver, grpc_receiver
+from tests.collector.receiving import METHODS, RunningReceiver, closed, grpc_receiver
 
 MEBIBYTE = 1024 * 1024
 
@@ -51,6 +51,14 @@ async def test_an_empty_request_succeeds_without_being_handed_over() -> None:
     async with grpc_receiver() as receiver:
         assert await receiver.export(Signal.TRACES, b"") == b""
     assert receiver.accepted == []
+
+
+async def test_the_library_leaves_decompression_to_us() -> None:
+    """It would decompress all of a bomb before it looks at the limit."""
+    async with grpc_receiver({"max_recv_msg_size_mib": 1}) as receiver:
+        large = logs(body="x" * MEBIBYTE).SerializeToString()
+        error = await refusal(receiver, Signal.LOGS, large, compression=grpc.Compression.Gzip)
+    assert status_of(error).message == f"the request is larger than {MEBIBYTE} bytes after decompression"
 
 
 async def test_a_signal_that_no_pipeline_wants_is_unimplemented() -> None:
@@ -154,7 +162,7 @@ async def test_shutdown_answers_what_is_in_flight_and_takes_nothing_new() -> Non
             waiting = asyncio.ensure_future(call(PAYLOADS[Signal.LOGS], timeout=10))
             await receiver.entered.wait()
             stopping = asyncio.create_task(receiver.receiver.shutdown())
-            await asyncio.sleep(0)
+            await closed(int(receiver.grpc.rpartition(":")[2]))
             receiver.gate.set()
             assert await waiting == b""
             await stopping

@@ -29,6 +29,9 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+GZIP, ZSTD = (COMPRESSIONS[encoding](LOGS) for encoding in ("gzip", "zstd"))
+
+
 async def post(receiver: RunningReceiver, path: str, content: bytes, **headers: str) -> httpx.Response:
     named = {"content-type": PROTOBUF} | {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient() as client:
@@ -146,6 +149,8 @@ async def test_partial_success_in_protobuf_and_json() -> None:
         pytest.param(
             "/v1/logs", COMPRESSIONS["zstd"](LOGS) + b"abcd", {"content_encoding": "zstd"}, 400, id="zstd and more"
         ),
+        pytest.param("/v1/logs", ZSTD + ZSTD[:6], {"content_encoding": "zstd"}, 400, id="second frame truncated"),
+        pytest.param("/v1/logs", GZIP + GZIP[:6], {"content_encoding": "gzip"}, 400, id="second member truncated"),
         pytest.param("/v1/logs", LOGS, {"content_encoding": "br"}, 415, id="unknown encoding"),
         pytest.param("/v1/logs", LOGS, {"content_encoding": "gzip, gzip"}, 415, id="two encodings"),
         pytest.param("/v1/logs", LOGS, {"content_type": "text/plain"}, 415, id="unknown type"),
@@ -303,13 +308,15 @@ async def test_shutdown_answers_what_is_in_flight_and_closes_kept_connections() 
         assert (await client.post(f"{receiver.http}/v1/logs", content=LOGS, headers=headers)).status_code == 200
         receiver.gate = asyncio.Event()
         receiver.entered.clear()
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
         waiting = asyncio.create_task(client.post(f"{receiver.http}/v1/logs", content=LOGS, headers=headers))
         await receiver.entered.wait()
         stopping = asyncio.create_task(receiver.receiver.shutdown())
-        await asyncio.sleep(0)
+        assert await reader.read() == b""
         receiver.gate.set()
         assert (await waiting).status_code == 200
         await stopping
+        writer.close()
         with pytest.raises(httpx.ConnectError):
             await client.post(f"{receiver.http}/v1/logs", content=LOGS, headers=headers)
 

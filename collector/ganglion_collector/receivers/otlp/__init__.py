@@ -1,5 +1,7 @@
 """Take OTLP in, over gRPC and HTTP, and acknowledge what is durable."""
 
+import asyncio
+
 from ganglion_collector.component import Authenticator, ReceiverFactory, ReceiverSettings, Signal
 from ganglion_collector.errors import ConfigError
 from ganglion_collector.receivers.otlp.config import AuthConfig, OTLPConfig
@@ -35,9 +37,8 @@ class OTLPReceiver:
 
     async def shutdown(self) -> None:
         """Stop listening and answer what is in flight, for 10 seconds at most."""
-        for server in (self._grpc, self._http):
-            if server is not None:
-                await server.shutdown(_GRACE)
+        servers = [server for server in (self._grpc, self._http) if server is not None]
+        await asyncio.gather(*(server.shutdown(_GRACE) for server in servers))
         self._reception.close()
 
     def _authenticator(self, protocol: str, auth: AuthConfig | None) -> Authenticator | None:
