@@ -1,21 +1,38 @@
 """The bench's own parts, at a tiny size; no figure is judged here."""
 
+import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
 import pytest
+from ganglion_collector.component import Batch
 from ganglion_collector.otlp import Signal, count_items, item_lists, parse_request
 from rich.console import Console
 
 from bench.__main__ import MEASURES, STUDIES
+from bench.collector import running_collector
 from bench.data import Template, log_template, span_template
 from bench.fault_engine import difference
 from bench.load import Load
 from bench.load import run as send
-from bench.processes import cpu_seconds, process_tree, started
+from bench.postgresql import (
+    BATCH_REQUESTS,
+    batches,
+    copied_out,
+    copy_in,
+    database,
+    export_all,
+    open_exporter,
+    running_postgresql,
+    server,
+    table_bytes,
+)
+from bench.processes import cpu_seconds, process_tree, started, wait_until, watch_memory
 from bench.report import Budget, Figure, percentile, show, write_json
 from bench.rotel import running_rotel
 
@@ -123,3 +140,41 @@ def test_process_that_outlives_its_block_is_stopped(tmp_path: Path) -> None:
 def test_measures_and_studies_are_there() -> None:
     for name in (*MEASURES, *STUDIES):
         assert find_spec(f"bench.{name}"), name
+
+
+@pytest.mark.timeout(60)
+def test_rows_are_the_same_ones_on_both_sides(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    embedded = server(tmp_path / "ganglion-bench-database")
+    with running_postgresql(embedded) as dsn, database(dsn) as bench:
+        work = batches([log_template(20, seed=seed) for seed in range(3)], 0, 2, time.time_ns())
+        asyncio.run(_export(bench, list(work)))
+        with psycopg.connect(bench) as connection:
+            pieces = copied_out(connection, "logs", 500)
+            before = table_bytes(connection, "logs")
+            connection.execute("TRUNCATE logs")
+            copy_in(connection, "logs", pieces)
+            again = copied_out(connection, "logs", 500)
+    rows = 2 * BATCH_REQUESTS * 20
+    assert sum(piece.count(b"\n") for piece in pieces) == rows
+    assert sorted(b"".join(again).splitlines()) == sorted(b"".join(pieces).splitlines())
+    assert before["total"] >= before["heap"] + before["indexes"] > 100 * rows
+
+
+async def _export(dsn: str, work: Sequence[Batch]) -> None:
+    exporter = open_exporter(dsn)
+    await exporter.start()
+    await export_all(exporter, work)
+    await exporter.shutdown()
+
+
+@pytest.mark.timeout(60)
+def test_whole_collector_is_loaded_and_tells_its_processes(tmp_path: Path) -> None:
+    with running_collector(tmp_path / "run", {"debug": {}}) as collector:
+        outcome = send(Load(collector.grpc, records=20, requests=30, stamped=True))
+        assert outcome.records == 600
+        assert collector.metric("otelcol_receiver_accepted_log_records") == 600
+        assert {"supervisor", "receiver"} < set(collector.processes())
+        with watch_memory(collector.processes(), 0.01) as peaks:
+            wait_until(lambda: set(peaks) == set(collector.processes()), "a sample of each process")
+    assert all(peak.resident > peak.anonymous > 0 for peak in peaks.values())
