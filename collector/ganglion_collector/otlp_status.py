@@ -161,7 +161,10 @@ def _detail_json(detail: AnyMessage) -> dict[str, Any]:
     if detail.Unpack(info):
         return {"@type": detail.type_url, "retryDelay": info.retry_delay.ToJsonString()}
     if detail.Unpack(request):
-        violations = [{"field": item.field, "description": item.description} for item in request.field_violations]
+        violations = [
+            {"field": item.field, "description": item.description} if item.field else {"description": item.description}
+            for item in request.field_violations
+        ]
         return {"@type": detail.type_url, "fieldViolations": violations}
     return {"@type": detail.type_url, "value": base64.b64encode(detail.value).decode()}
 

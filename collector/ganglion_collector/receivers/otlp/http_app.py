@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc
+from google.rpc.status_pb2 import Status
 
 from ganglion_collector.component import Authenticator, Signal
 from ganglion_collector.errors import InvalidRequestError, PartialSuccess, RefusedError, TooLargeError
@@ -136,7 +137,7 @@ class HttpApp:
         code, status, extra = http_status(error)
         if isinstance(error, _ProtocolError):
             code, extra = error.http, error.headers
-            status.code = error.code
+            status = Status(code=error.code, message=str(error))
         if code == 401 and self._authenticator is not None:
             extra = {"www-authenticate": self._authenticator.challenge}
         if _base_type(headers) == _PROTOBUF:
