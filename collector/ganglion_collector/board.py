@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-__all__ = ["OK", "Board", "ComponentStatus", "ProcessState", "ProcessStatus"]
+__all__ = ["OK", "Board", "ComponentStatus", "Phase", "ProcessState", "ProcessStatus"]
 
-ProcessState = Literal["starting", "running", "restarting", "stopping", "stopped"]
+ProcessState = Literal["starting", "running", "restarting", "stopped"]
+Phase = Literal["starting", "running", "stopping"]
 
 OK = "StatusOK"
 _STARTING = "StatusStarting"
@@ -44,7 +45,7 @@ class Board:
         self._addresses: dict[str, str] = {}
         self._listeners: list[Callable[[], None]] = []
         self._started = time.time()
-        self._stopping = False
+        self._phase: Phase = "starting"
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every change."""
@@ -94,13 +95,14 @@ class Board:
             self._components.pop(name, None)
         self._changed()
 
-    def stopping(self) -> None:
-        self._stopping = True
+    def enter(self, phase: Phase) -> None:
+        """Tell in which phase the collector as a whole is: healthy only while it is running."""
+        self._phase = phase
         self._changed()
 
     @property
     def is_healthy(self) -> bool:
-        return not self._stopping and self.reason == ""
+        return self.reason == ""
 
     @property
     def reason(self) -> str:
@@ -111,7 +113,7 @@ class Board:
         for process in self._processes.values():
             if process.state != "running":
                 return f"{process.name}: {process.reason or process.state}"
-        return ""
+        return "" if self._phase == "running" else self._phase
 
     def status(self) -> dict[str, Any]:
         """Return what `ganglion status --json` prints."""

@@ -141,6 +141,7 @@ class _Supervisor:
         if self._postgresql is not None:
             await self._postgresql.start()
         await self._generation.start()
+        self._board.enter("running")
 
     async def _is_started(self, starting: asyncio.Task[None]) -> bool:
         """Wait for the start; False if a signal ended it."""
@@ -175,7 +176,7 @@ class _Supervisor:
         self._generation = await self._generation.replace(loaded)
 
     async def _stop(self) -> None:
-        self._board.stopping()
+        self._board.enter("stopping")
         if self._generation is not None:
             await self._generation.stop()
         if self._postgresql is not None:

@@ -6,7 +6,7 @@ import socket
 
 import httpx
 import pytest
-from ganglion_collector.board import OK, Board
+from ganglion_collector.board import OK, Board, Phase
 from ganglion_collector.errors import StartError
 from ganglion_collector.health import SmallServer, health_answer
 
@@ -16,6 +16,7 @@ def board() -> Board:
     board = Board()
     board.update("receiver", "running", pid=1)
     board.component("receiver:otlp", OK)
+    board.enter("running")
     return board
 
 
@@ -56,9 +57,11 @@ async def test_process_that_restarts_makes_503(board: Board) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (503, "receiver: killed by SIGKILL")
 
 
-async def test_stopping_makes_503(board: Board) -> None:
-    board.stopping()
-    assert (await _get(_server(board))).status_code == 503
+@pytest.mark.parametrize("phase", ["starting", "stopping"])
+async def test_starting_and_stopping_make_503(board: Board, phase: Phase) -> None:
+    board.enter(phase)
+    answer = await _get(_server(board))
+    assert (answer.status_code, answer.json()["reason"]) == (503, phase)
 
 
 @pytest.mark.parametrize(
