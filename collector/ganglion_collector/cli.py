@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ganglion_collector.dead_letters_cli import app as dead_letters
-from ganglion_collector.home import Home
+from ganglion_collector.home import Home, keep_private
 from ganglion_collector.loading import ConfigOption, SetOption, default_config, load_config
 from ganglion_collector.terminal import Exit, console, print_json, tells_errors
 
@@ -37,6 +37,7 @@ def run(
     from ganglion_collector import supervisor  # noqa: PLC0415
     from ganglion_collector.embedded import postgresql_port  # noqa: PLC0415
 
+    keep_private()
     settings = supervisor.SupervisorSettings(
         uris=tuple(config or [default_config()]),
         sets=tuple(sets or ()),

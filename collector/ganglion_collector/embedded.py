@@ -130,7 +130,7 @@ class EmbeddedPostgreSQL:
             StartError: the reason and what to do, in one line.
         """
         program = _program("postgres")
-        self.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        Home(self.home).make()
         try:
             self._check_data(program)
             end_leftovers(self.data)
@@ -188,8 +188,6 @@ class EmbeddedPostgreSQL:
 
     def _make_folders(self) -> None:
         owner = self._owner()
-        for folder in (self.home / "run", self.home / "logs"):
-            folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
         for folder in (self.socket_folder, self.logs):
             make_private(folder, owner)
         (self.socket_folder / f".s.PGSQL.{self._socket_port}.lock").unlink(missing_ok=True)

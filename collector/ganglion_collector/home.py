@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ganglion_collector.errors import StartError
 
-__all__ = ["Home", "reason_of"]
+__all__ = ["Home", "keep_private", "reason_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Home:
         return self.logs / "collector.log"
 
     def make(self) -> None:
-        """Make the folders; only this user may read them.
+        """Make the folders; only this user may list them. Who writes to them sets the umask (`keep_private`).
 
         Raises:
             StartError: the disk is read-only or full, rights are missing, or a file is in the way.
@@ -59,7 +59,8 @@ class Home:
         private = 0o711 if os.geteuid() == 0 else 0o700
         for folder, mode in ((self.path, private), (self.run, private), (self.logs, private), (self.journal, 0o700)):
             try:
-                folder.mkdir(mode=mode, parents=folder == self.path)
+                folder.mkdir(parents=folder == self.path)
+                folder.chmod(mode)  # whatever the umask is
             except FileExistsError:
                 _check_usable(folder)
             except OSError as error:
@@ -80,6 +81,11 @@ class Home:
         finally:
             os.close(descriptor)
         return False
+
+
+def keep_private() -> None:
+    """Let only this user read what this process and its children write from now on."""
+    os.umask(0o077)
 
 
 def _check_usable(folder: Path) -> None:

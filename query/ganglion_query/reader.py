@@ -39,7 +39,7 @@ _TRACE_LOGS = sql.SQL(f"""SELECT {_LOG_COLUMNS} FROM logs l
     WHERE l.trace_id = %(trace_id)s::uuid ORDER BY l.timestamp LIMIT %(limit)s""")  # noqa: S608
 
 _NEWEST_TRACE = """SELECT replace(trace_id::text, '-', ''), start_time FROM spans
-    WHERE start_time > now() - interval '1 day' ORDER BY start_time DESC LIMIT 1"""
+    WHERE start_time > %s ORDER BY start_time DESC LIMIT 1"""
 
 _LOGS = sql.SQL(f"SELECT {_LOG_COLUMNS} FROM logs l WHERE {{where}} ORDER BY l.timestamp DESC LIMIT %(limit)s")  # noqa: S608
 
@@ -98,10 +98,13 @@ class Reader:
         return Trace(known, spans[:limit], logs[:limit], len(spans) > limit or len(logs) > limit)
 
     def newest_trace(self) -> tuple[str, datetime] | None:
-        """Return the id and the start of the newest span, None without any."""
+        """Return the id and the start of the newest span, None if the last day has none."""
         with self._transaction() as connection:
-            row = connection.execute(_NEWEST_TRACE).fetchone()
-        return None if row is None else (row[0], row[1])
+            for window in (*_WINDOWS, timedelta(days=1)):
+                row = connection.execute(_NEWEST_TRACE, (datetime.now(UTC) - window,)).fetchone()
+                if row is not None:
+                    return row[0], row[1]
+        return None
 
     def errors(
         self, user: str | None = None, since: datetime | None = None, until: datetime | None = None, limit: int = 50

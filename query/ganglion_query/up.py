@@ -11,7 +11,7 @@ from ganglion_collector.background import Started, log_tail, read_status, start,
 from ganglion_collector.config import CollectorConfig
 from ganglion_collector.embedded import database_url
 from ganglion_collector.errors import StartError
-from ganglion_collector.home import Home
+from ganglion_collector.home import Home, keep_private
 from ganglion_collector.loading import default_config, load_config
 from ganglion_collector.terminal import console
 from rich.console import Console
@@ -42,6 +42,7 @@ def bring_up(config: list[str], sets: list[str]) -> None:
     """
     home = Home.of(os.environ)
     home.make()
+    keep_private()
     if home.is_running():
         _tell_running(home)
         return

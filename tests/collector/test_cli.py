@@ -205,6 +205,8 @@ def test_up_brings_everything_and_down_ends_it_even_after_a_kill(ganglion: Insta
     assert status["addresses"]["otlp/http"] == ganglion.environ["GANGLION_OTLP_HTTP_ENDPOINT"]
     again = ganglion("up")
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, f"Already running in {ganglion.home.path}: healthy")
+    readable = [path for path in ganglion.home.path.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    assert not readable
     trace_id = next(line.split()[1] for line in up.stdout.splitlines() if line.startswith("trace "))
     assert ganglion("trace", trace_id).stdout.startswith(f"trace {trace_id}  1 span  1 log")
 
