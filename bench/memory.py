@@ -33,9 +33,14 @@ def _memory(peaks: Mapping[str, MemoryPeak], backlog_bytes: int) -> Iterator[Fig
 
 
 def _drain(collector: Collector, dsn: str, rows: int) -> Figure:
-    begin = time.perf_counter()
-    wait_until(lambda: collector.metric("otelcol_exporter_sent_log_records") >= rows, "the backlog to drain", 600)
-    ours = rows / (time.perf_counter() - begin)
+    def sent() -> float:
+        return collector.metric("otelcol_exporter_sent_log_records")
+
+    # The clock starts with the first batch: before it lie a retry's pause and the making of the schema.
+    wait_until(sent, "the first batch", 60, 0.1)
+    begin, before = time.perf_counter(), sent()
+    wait_until(lambda: sent() >= rows, "the backlog to drain", 600, 0.1)
+    ours = (rows - before) / (time.perf_counter() - begin)
     with psycopg.connect(dsn, autocommit=True) as connection:
         found = connection.execute("SELECT count(*) FROM logs").fetchone()
         if found != (rows,):
