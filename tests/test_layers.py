@@ -88,7 +88,7 @@ def exported(tree: ast.Module) -> list[str]:
     return []
 
 
-def defined(tree: ast.Module) -> set[str]:
+def defined(tree: ast.Module | ast.If) -> set[str]:
     names: set[str] = set()
     for node in tree.body:
         match node:
@@ -100,6 +100,8 @@ def defined(tree: ast.Module) -> set[str]:
                 names.add(name)
             case ast.ImportFrom(names=aliases) | ast.Import(names=aliases):
                 names |= {alias.asname or alias.name for alias in aliases}
+            case ast.If():
+                names |= defined(node)
             case _:
                 pass
     return names
