@@ -1,0 +1,134 @@
+"""Who and what a request is for: fields bound once, in every log and on every span of it.
+
+The fields are one immutable mapping in one context variable. So an asyncio task has what its maker had, and what a task
+binds, neither its maker nor its siblings see. Threads and executors do as tasks do after
+`ganglion.configure`. A synchronous dependency of FastAPI runs in a thread: what it binds is for that thread alone, so bind in
+a coroutine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+else:
+    SpanProcessor = object  # the SDK takes any object with these methods, and is not imported for four names
+
+__all__ = ["ATTRIBUTES", "ContextSpanProcessor", "bind", "bound", "context", "fields", "unbind"]
+
+ATTRIBUTES: Mapping[str, str] = MappingProxyType(
+    {"user_id": "user.id", "session_id": "session.id", "tenant_id": "tenant.id", "request_id": "request.id"}
+)
+"""Field to attribute: user.id and session.id are semantic conventions, the others follow them."""
+
+_LONGEST = 1024
+
+_bound: ContextVar[Mapping[str, str]] = ContextVar("ganglion_bound", default=MappingProxyType({}))
+
+
+def fields() -> Mapping[str, str]:
+    """Return what is bound here and now. It does not change; call again after a `bind`."""
+    return _bound.get()
+
+
+def context() -> Mapping[str, str]:
+    """Return what is bound here and now, by name: request_id, user_id, session_id, tenant_id and others."""
+    return _bound.get()
+
+
+def bind(**fields: object) -> None:
+    """Add fields to every following log and span of this request, task or thread, and to the span that is open.
+
+    Values become text of at most 1,024 characters; None takes the field away.
+    """
+    _bound.set(_merged(_bound.get(), fields))
+    _mark_current_span({name: text for name in fields if (text := _bound.get().get(name)) is not None})
+
+
+def unbind(*names: str) -> None:
+    """Take fields away; a name that is not bound is no error."""
+    _bound.set(MappingProxyType({name: value for name, value in _bound.get().items() if name not in names}))
+
+
+class bound:  # noqa: N801 - read as a word: with bound(user_id=...)
+    """Bind fields within `with` or `async with`; afterwards each has the value of before, or none.
+
+    What `bind` does inside to other fields stays.
+    """
+
+    def __init__(self, **fields: object) -> None:
+        self._fields = fields
+        self._before: list[Mapping[str, str]] = []
+
+    def __enter__(self) -> Self:
+        before = _bound.get()
+        self._before.append(before)
+        _bound.set(_merged(before, self._fields))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        before = self._before.pop()
+        now = {name: value for name, value in _bound.get().items() if name not in self._fields}
+        _bound.set(MappingProxyType(now | {name: before[name] for name in self._fields if name in before}))
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, tb)
+
+
+class ContextSpanProcessor(SpanProcessor):
+    """Puts what is bound on every span as it starts: user.id, session.id and so on."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
+        """Set the fields of the caller; an attribute that the span was given at its start stays."""
+        now = _bound.get()
+        if not now:
+            return
+        given: Mapping[str, object] = span.attributes or {}
+        span.set_attributes({name: value for name, value in _attributes(now).items() if name not in given})
+
+    def _on_ending(self, span: Span) -> None: ...
+
+    def on_end(self, span: ReadableSpan) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
+        """Return True: nothing waits here."""
+        return True
+
+
+def _attributes(fields: Mapping[str, str]) -> dict[str, str]:
+    return {ATTRIBUTES.get(name, name): value for name, value in fields.items()}
+
+
+def _merged(now: Mapping[str, str], fields: Mapping[str, object]) -> Mapping[str, str]:
+    merged = {name: value for name, value in now.items() if fields.get(name, value) is not None}
+    merged.update({name: _text(value) for name, value in fields.items() if value is not None})
+    return MappingProxyType(merged)
+
+
+def _text(value: object) -> str:
+    """Return `value` as text that every exporter can encode; never an error, as this stands in services' way."""
+    try:
+        text = str(value)[:_LONGEST]
+    except Exception:  # noqa: BLE001 - whatever a stranger's __str__ raises
+        return f"<{type(value).__name__}>"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _mark_current_span(fields: Mapping[str, str]) -> None:
+    from opentelemetry import trace  # noqa: PLC0415 - so that importing this module costs nothing
+
+    span = trace.get_current_span()
+    if fields and span.is_recording():
+        span.set_attributes(_attributes(fields))
