@@ -41,12 +41,10 @@ def test_a_bare_environment_imports_ganglion_alone(bare_python: Path) -> None:
 
 @pytest.mark.timeout(60)
 def test_the_command_line_names_the_missing_extra(bare_python: Path) -> None:
-    result = subprocess.run(
-        [bare_python.parent / "ganglion", "--help"], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([bare_python.parent / "ganglion", "--help"], capture_output=True, text=True, check=False)
 
     assert result.returncode == 1
-    assert "pip install 'ganglion[cli]'" in result.stderr
+    assert "pip install 'ganglion[all]'" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -1,5 +1,6 @@
 import socket
 
+import httpx
 import pytest
 from ganglion_collector.component import Signal
 from ganglion_collector.receivers.otlp.endpoint import Endpoint, free_addresses, listening_sockets, parse_endpoint
@@ -62,4 +63,5 @@ async def test_every_form_serves_ipv4(protocol: str, endpoint: str) -> None:
         if protocol == "grpc":
             assert await local.export(Signal.LOGS, PAYLOADS[Signal.LOGS]) == b""
         else:
-            socket.create_connection(("127.0.0.1", int(port)), 5).close()
+            async with httpx.AsyncClient() as client:
+                assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 404
