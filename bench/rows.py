@@ -128,7 +128,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def run(scale: Scale) -> Iterator[Figure]:
     """Yield rows a second of logs and of spans."""
-    size, rounds = scale.pick(3, 8), scale.pick(3, 5)
+    size, rounds = scale.pick(2, 8), 7
     embedded = server(scale.directory / "rows")
     with running_postgresql(embedded) as dsn, database(dsn) as bench:
         logs = [log_template(seed=seed) for seed in range(64)]
