@@ -31,6 +31,7 @@ MOST_FIELDS = 100
 """Fields of one record; the SDK's own limit, 128, would drop the first ones."""
 _MOST_ITEMS = 1_000
 _DEEPEST = 8
+_LONGEST_KEY = 200
 _SIMPLE = frozenset({str, bool, int, float, type(None)})
 _SEQUENCES = (list, tuple, set, frozenset)
 
@@ -124,7 +125,7 @@ class _Walk:
         return _single(value)
 
     def _mapping(self, value: Mapping[object, object], within: tuple[int, ...]) -> dict[str, Plain]:
-        found = {text(key): self.plain(item, within) for key, item in islice(value.items(), _MOST_ITEMS)}
+        found = {text(key)[:_LONGEST_KEY]: self.plain(item, within) for key, item in islice(value.items(), _MOST_ITEMS)}
         if len(value) > _MOST_ITEMS:
             found["…"] = f"{len(value)} items"
         return found
