@@ -11,6 +11,7 @@ from ganglion_collector.board import Board
 from ganglion_collector.config import CollectorConfig
 from ganglion_collector.dead_letters import DeadLetters
 from ganglion_collector.doorbell import make_doorbell
+from ganglion_collector.endpoint import Endpoint
 from ganglion_collector.errors import StartError
 from ganglion_collector.extensions.health_check import HealthCheckConfig
 from ganglion_collector.health import SmallServer, health_answer, metrics_answer
@@ -19,7 +20,6 @@ from ganglion_collector.metrics_page import MetricsPage, ReaderPosition
 from ganglion_collector.pipeline import places, routes
 from ganglion_collector.process import Program, SupervisedProcess
 from ganglion_collector.programs import ChildFactory
-from ganglion_collector.receivers.otlp.endpoint import Endpoint
 
 __all__ = ["Generation"]
 

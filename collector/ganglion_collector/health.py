@@ -10,9 +10,9 @@ import orjson
 import uvicorn
 
 from ganglion_collector.board import Board
+from ganglion_collector.endpoint import Endpoint, listening_sockets, parse_endpoint
 from ganglion_collector.errors import StartError
 from ganglion_collector.metrics_page import CONTENT_TYPE, MetricsPage
-from ganglion_collector.receivers.otlp.endpoint import Endpoint, listening_sockets, parse_endpoint
 
 __all__ = ["Answer", "SmallServer", "health_answer", "metrics_answer"]
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from ganglion_collector.component import Config, ExtensionFactory
+from ganglion_collector.endpoint import parse_endpoint
 
 __all__ = ["HealthCheckConfig", "factory"]
 
@@ -32,9 +33,6 @@ class HealthCheckConfig(Config):
     @field_validator("endpoint")
     @classmethod
     def _is_an_address(cls, endpoint: str) -> str:
-        # The module comes with the receiver's server, which a configuration check may not need.
-        from ganglion_collector.receivers.otlp.endpoint import parse_endpoint  # noqa: PLC0415
-
         parse_endpoint(endpoint)
         return endpoint
 

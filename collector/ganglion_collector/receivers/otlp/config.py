@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 from pydantic import Field, field_validator, model_validator
 
 from ganglion_collector.component import Config, Duration
-from ganglion_collector.receivers.otlp.endpoint import EndpointText
+from ganglion_collector.endpoint import EndpointText
 from ganglion_collector.tls import TLSServerConfig
 
 __all__ = [

@@ -13,11 +13,11 @@ import grpc
 import grpc.aio
 
 from ganglion_collector.component import Authenticator, Signal
+from ganglion_collector.endpoint import Endpoint, free_addresses, parse_endpoint
 from ganglion_collector.errors import UnauthenticatedError
 from ganglion_collector.otlp_status import STATUS_DETAILS_KEY, grpc_status
 from ganglion_collector.receivers.otlp.config import MEBIBYTE, GrpcConfig, KeepaliveConfig
 from ganglion_collector.receivers.otlp.decompression import sniff
-from ganglion_collector.receivers.otlp.endpoint import Endpoint, free_addresses, parse_endpoint
 from ganglion_collector.receivers.otlp.reception import Body, Reception
 from ganglion_collector.receivers.otlp.responses import encode_protobuf
 from ganglion_collector.tls import server_credentials

@@ -12,9 +12,9 @@ from google.rpc.status_pb2 import Status
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ganglion_collector.component import Authenticator
+from ganglion_collector.endpoint import Endpoint, listening_sockets, parse_endpoint
 from ganglion_collector.otlp_status import status_json
 from ganglion_collector.receivers.otlp.config import HttpConfig
-from ganglion_collector.receivers.otlp.endpoint import Endpoint, listening_sockets, parse_endpoint
 from ganglion_collector.receivers.otlp.http_app import HttpApp
 from ganglion_collector.receivers.otlp.reception import Reception
 from ganglion_collector.tls import TLSServerConfig, server_context

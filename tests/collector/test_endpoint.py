@@ -3,7 +3,7 @@ import socket
 import httpx
 import pytest
 from ganglion_collector.component import Signal
-from ganglion_collector.receivers.otlp.endpoint import Endpoint, free_addresses, listening_sockets, parse_endpoint
+from ganglion_collector.endpoint import Endpoint, free_addresses, listening_sockets, parse_endpoint
 
 from tests.collector.otlp_requests import PAYLOADS
 from tests.collector.receiving import RunningReceiver, grpc_receiver, http_receiver
