@@ -5,8 +5,8 @@ Importing this imports nothing else: every name below is fetched from its module
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as type checkers know it, without the import of typing
 if TYPE_CHECKING:
     from ganglion import fastapi, langsmith, rag, testing
     from ganglion._configure import configure, flush, shutdown

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from math import inf
 from queue import Empty, SimpleQueue
@@ -81,6 +82,8 @@ class Queue(Generic[T]):
 
     _wanted: float
     """The number of waiting items at which the thread is to be woken."""
+    _given_up: bool
+    """Whether the time to send what waits is over."""
 
     def __init__(
         self, signal: str, limits: Limits, export: Callable[[Sequence[T]], bool], close: Callable[[], object]
@@ -133,8 +136,14 @@ class Queue(Generic[T]):
         self._bell.put(None)
 
     def close(self, timeout: float) -> bool:
-        """Send what waits for at most `timeout` seconds and count the rest as dropped; return whether none was."""
+        """Send what waits for at most `timeout` seconds and count the rest as dropped; return whether none was.
+
+        Safe twice.
+        """
+        if self._given_up:
+            return self.drops.counts["shutdown"] == 0
         self.refuse()
+        dropped = self.drops.total
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, timeout))
@@ -144,7 +153,7 @@ class Queue(Generic[T]):
             thread.join(_LAST_CALL)
         self._drop_rest()
         self.drops.report()
-        return thread is None or not thread.is_alive()
+        return self.drops.total == dropped
 
     def _drop_rest(self) -> None:
         with suppress(IndexError):
@@ -170,7 +179,9 @@ class Queue(Generic[T]):
             return  # somebody else does it
         try:
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name=f"ganglion-{self.drops.signal}", daemon=True)
+                # In a context of its own: whoever put the first item is not whom the thread works for.
+                name = f"ganglion-{self.drops.signal}"
+                thread = threading.Thread(target=Context().run, args=(self._run,), name=name, daemon=True)
                 with suppress(RuntimeError):  # no thread to be had now: what waits keeps waiting
                     thread.start()
                     self._thread = thread

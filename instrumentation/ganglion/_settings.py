@@ -54,7 +54,7 @@ class Settings:
     """GANGLION_URL: where the pages of traces are."""
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:
+    def from_environment(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Self:
         """Return the settings of `environ` (default: the process's) on top of `overrides` on top of the defaults.
 
         A variable that makes no sense is said in a warning and ignored, as the OpenTelemetry specification wants it.
