@@ -1,12 +1,15 @@
 import asyncio
+import contextvars
 import logging
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
+import ganglion
 import pytest
 from ganglion import rag, testing
 from ganglion.testing import Captured
@@ -297,6 +300,36 @@ def test_exception_through_several_layers_is_logged_once_and_counted_in_each() -
     assert [len(span["events"]) for span in captured.spans] == [1, 0]
 
 
+def test_exception_through_spans_of_both_kinds_is_recorded_once() -> None:
+    with (
+        testing.capture() as captured,
+        pytest.raises(LookupError),
+        ganglion.trace_span("answering"),
+        rag.layer("generation", operation="answer"),
+        ganglion.trace_span("searching"),
+    ):
+        fail_in_search()
+    assert [(span["name"], len(span["events"])) for span in captured.spans] == [
+        ("retrieval.search", 1),
+        ("searching", 0),
+        ("generation.answer", 0),
+        ("answering", 0),
+    ]
+    stacks = [record["message"] for record in captured.logs if "exception.stacktrace" in record["attributes"]]
+    assert stacks == ["retrieval.search_failed"]
+
+
+def test_exception_without_text_passes_as_it_is() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    with testing.capture() as captured, pytest.raises(MuteError), rag.layer("memory", operation="store"):
+        raise MuteError
+    (labels,) = values(captured, "rag_errors_total")
+    assert labels == (f"{__name__}.test_exception_without_text_passes_as_it_is.<locals>.MuteError", "memory")
+
+
 def test_handled_failure_leaves_the_outer_operation_a_success() -> None:
     with testing.capture() as captured, rag.layer("generation", operation="answer"), pytest.raises(LookupError):
         fail_in_search()
@@ -309,6 +342,15 @@ def test_step_can_fail_without_an_exception() -> None:
     assert values(captured, "rag_errors_total") == {("budget_exceeded", "generation"): 1}
     assert values(captured, "rag_requests_total") == {("generation", "error"): 1}
     assert captured.spans[0]["status_message"] == "4200 of 4096 tokens"
+
+
+def test_layer_holds_in_a_thread_that_has_its_context() -> None:
+    with testing.capture() as captured, rag.layer("generation", operation="answer"):
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(rag.history_stored,), kwargs={"turns": 2})
+        thread.start()
+        thread.join()
+    assert captured.logs[0]["span_id"] == captured.spans[0]["span_id"]
 
 
 async def test_cancelled_operation_is_no_error() -> None:
@@ -469,7 +511,14 @@ def test_long_lists_and_labels_are_cut() -> None:
         rag.rate_limit_hit(model="\ud800")
     stored = captured.logs[0]["attributes"]
     assert (stored["count"], len(stored["ids"])) == (5000, 100)
-    assert values(captured, "rag_rate_limit_hits_total") == {("m" * 200,): 1, ("unknown",): 1, ("?",): 1}
+    assert values(captured, "rag_rate_limit_hits_total") == {("m" * 200,): 1, ("unknown",): 1, ("\\ud800",): 1}
+
+
+def test_score_of_any_name_is_told() -> None:
+    with testing.capture() as captured:
+        rag.ragas_score_computed(**{"level": 0.5, "event": 0.25, "answer relevancy": 0.75})
+    assert captured.logs[0]["attributes"]["answer relevancy"] == 0.75
+    assert values(captured, "rag_ragas_score") == {("level",): 1, ("event",): 1, ("answer relevancy",): 1}
 
 
 def test_unknown_layer_is_refused_with_the_six_names() -> None:
@@ -511,14 +560,30 @@ _BEFORE_CONFIGURE = """
     found = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
     print(sorted((metric.name, metric.data.data_points[0].value) for metric in found if metric.name == "rag.requests"))
     """
+_TOO_MANY_NAMES = """
+    from ganglion import rag, testing
+
+    with testing.capture() as captured:
+        for number in range(500):
+            with rag.layer("data", operation=f"query-{number}"):
+                pass
+    (latency,) = (metric for metric in captured.metrics if metric["name"] == "rag.request.latency_ms")
+    counts = {point["attributes"]["operation"]: point["count"] for point in latency["points"]}
+    print(len(counts), counts["other"], len({span["name"] for span in captured.spans}))
+    """
+
+
+def run(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def test_works_without_configure_and_measures_after_it() -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(_BEFORE_CONFIGURE)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.splitlines()[-1] == "[('rag.requests', 1)]"
+    assert run(_BEFORE_CONFIGURE) == "[('rag.requests', 1)]\n"
+
+
+def test_label_has_a_bounded_number_of_values() -> None:
+    assert run(_TOO_MANY_NAMES) == "201 300 500\n"

@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 from ganglion.rag._events import spend, tell
-from ganglion.rag._instruments import add, instruments, record
+from ganglion.rag._instruments import CLAIMS, HALLUCINATED_CLAIMS, QUALITY_TIERS, SCORES, add, record
 from ganglion.rag._values import label
 
 __all__ = [
@@ -32,7 +32,7 @@ def ragas_score_computed(**scores: float) -> None:
     Records `rag_ragas_score{metric}`. A score that is NaN, as RAGAS gives where it could not judge, is not recorded.
     """
     for metric, score in scores.items():
-        record(instruments().scores, score, {"metric": label(metric)})
+        record(SCORES, score, {"metric": label("metric", metric)})
     tell(_LAYER, "ragas_score_computed", scores)
 
 
@@ -41,8 +41,8 @@ def claims_checked(*, claims: int, hallucinated: int) -> None:
 
     Counts `rag_claims_total` and `rag_hallucinated_claims_total`.
     """
-    add(instruments().claims, claims, {})
-    add(instruments().hallucinated, hallucinated, {})
+    add(CLAIMS, claims, {})
+    add(HALLUCINATED_CLAIMS, hallucinated, {})
     tell(_LAYER, "claims_checked", {"claims": claims, "hallucinated": hallucinated})
 
 
@@ -54,7 +54,7 @@ def quality_tier_assigned(*, tier: QualityTier, score: float | None = None) -> N
     """
     if tier not in _TIERS:
         raise ValueError(f"no such tier: {tier!r}; a tier is one of {', '.join(_TIERS)}")
-    add(instruments().tiers, 1, {"tier": tier})
+    add(QUALITY_TIERS, 1, {"tier": tier})
     tell(_LAYER, "quality_tier_assigned", {"tier": tier, "score": score})
 
 

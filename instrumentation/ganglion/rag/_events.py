@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from opentelemetry import trace
 
-from ganglion.rag._instruments import add, instruments
+from ganglion.rag._instruments import COST, add
 from ganglion.rag._values import attributes, label, plain
 
 __all__ = ["describe", "spend", "tell"]
@@ -23,9 +23,11 @@ def tell(
     from ganglion.logs import get_logger  # noqa: PLC0415 - structlog is not paid by who only imports ganglion.rag
 
     known = {name: plain(value) for name, value in fields.items() if value is not None}
-    if error is not None:
-        known["exc_info"] = error
-    get_logger(f"rag.{layer}").log(level, event, **known)
+    logger = get_logger(f"rag.{layer}").bind(**known)
+    if error is None:
+        logger.log(level, event)
+    else:
+        logger.log(level, event, exc_info=error)
 
 
 def describe(values: Mapping[str, object]) -> None:
@@ -35,5 +37,5 @@ def describe(values: Mapping[str, object]) -> None:
 
 def spend(layer: str, cost_usd: object, model: str | None) -> None:
     """Add to `rag_cost_usd_total{layer,model}` where a cost is known."""
-    labels = {"layer": layer} if model is None else {"layer": layer, "model": label(model)}
-    add(instruments().cost, cost_usd, labels)
+    labels = {"layer": layer} if model is None else {"layer": layer, "model": label("model", model)}
+    add(COST, cost_usd, labels)

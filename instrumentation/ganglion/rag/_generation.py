@@ -3,7 +3,7 @@
 import logging
 
 from ganglion.rag._events import describe, spend, tell
-from ganglion.rag._instruments import add, instruments, record
+from ganglion.rag._instruments import RATE_LIMITS, TOKENS, add, record
 from ganglion.rag._layer import Layer, layer_name
 from ganglion.rag._values import label, number
 
@@ -74,7 +74,7 @@ def generation_complete(
         }
     )
     total = (number(input_tokens) or 0) + (number(output_tokens) or 0)
-    record(instruments().tokens, total, {"model": label(model)})
+    record(TOKENS, total, {"model": label("model", model)})
     spend(_LAYER, cost_usd, model)
     fields = {
         "model": model,
@@ -89,7 +89,7 @@ def generation_complete(
 
 def rate_limit_hit(*, model: str, retry_after: float | None = None) -> None:
     """Tell `rate_limit_hit` at WARNING: `retry_after` in seconds; counts `rag_rate_limit_hits_total{model}`."""
-    add(instruments().rate_limits, 1, {"model": label(model)})
+    add(RATE_LIMITS, 1, {"model": label("model", model)})
     tell(_LAYER, "rate_limit_hit", {"model": model, "retry_after": retry_after}, level=logging.WARNING)
 
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from ganglion.rag._events import describe, spend, tell
-from ganglion.rag._instruments import add, instruments, record
+from ganglion.rag._instruments import CHUNKS, DOCUMENTS, TOKENS, add, record
 from ganglion.rag._values import label
 
 __all__ = [
@@ -27,13 +27,13 @@ def file_upload_started(*, size: int, format: str, user: str | None = None) -> N
 
 def file_parsed(*, documents: int, duration_ms: float | None = None) -> None:
     """Tell `file_parsed`; counts `rag_documents_total`."""
-    add(instruments().documents, documents, {})
+    add(DOCUMENTS, documents, {})
     tell(_LAYER, "file_parsed", {"documents": documents, "duration_ms": duration_ms})
 
 
 def chunks_created(*, count: int, average_size: float) -> None:
     """Tell `chunks_created`: `average_size` in the unit that the splitter counts in; counts `rag_chunks_total`."""
-    add(instruments().chunks, count, {})
+    add(CHUNKS, count, {})
     tell(_LAYER, "chunks_created", {"count": count, "average_size": average_size})
 
 
@@ -62,7 +62,7 @@ def embedding_complete(
             "gen_ai.usage.input_tokens": tokens,
         }
     )
-    record(instruments().tokens, tokens, {"model": label(model)})
+    record(TOKENS, tokens, {"model": label("model", model)})
     spend(_LAYER, cost_usd, model)
     fields = {"model": model, "tokens": tokens, "cost_usd": cost_usd, "count": count, "duration_ms": duration_ms}
     tell(_LAYER, "embedding_complete", fields)

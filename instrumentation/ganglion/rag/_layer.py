@@ -12,9 +12,14 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
+from ganglion._render import failure, text
 from ganglion.rag._events import tell
-from ganglion.rag._instruments import instruments
-from ganglion.rag._values import attributes, error_type, label
+from ganglion.rag._instruments import ACTIVE_QUERIES, ERRORS, LATENCY, REQUESTS
+from ganglion.rag._values import attributes, label
+from ganglion.spans import (
+    _is_first,  # pyright: ignore[reportPrivateUsage] - an exception is recorded once, whoever opened the spans
+    _record,  # pyright: ignore[reportPrivateUsage]
+)
 
 __all__ = ["Layer", "Step", "layer", "layer_name"]
 
@@ -22,6 +27,7 @@ Layer = Literal["ingestion", "data", "retrieval", "generation", "evaluation", "m
 
 _LAYERS: tuple[str, ...] = get_args(Layer)
 _STEP = context_api.create_key("ganglion-rag-step")
+_tracer = trace.get_tracer("ganglion.rag")
 
 
 def layer_name(name: str) -> str:
@@ -52,7 +58,7 @@ def layer(name: Layer, *, operation: str, **attributes: object) -> "Step":
     Raises:
         ValueError: there is no such layer.
     """
-    return Step(layer_name(name), label(operation), attributes)
+    return Step(layer_name(name), text(operation), attributes)
 
 
 class Step:
@@ -70,7 +76,6 @@ class Step:
         self._token: Token[Context] | None = None
         self._outer: Step | None = None
         self._failure: str | None = None
-        self._told: BaseException | None = None
 
     @property
     def span(self) -> Span:
@@ -78,7 +83,7 @@ class Step:
         return self._span
 
     def set(self, **attributes_: object) -> None:
-        """Set attributes of the span: strings, booleans and numbers; None is left out, anything else is its repr."""
+        """Set attributes of the span: strings, booleans and numbers; None is left out, anything else becomes text."""
         self._span.set_attributes(attributes(attributes_))
 
     def fail(self, error_type: str, message: str = "") -> None:
@@ -86,8 +91,8 @@ class Step:
 
         `error_type` becomes a label: the name of a class of errors, never a message.
         """
-        self._failure = label(error_type)
-        self._span.set_status(Status(StatusCode.ERROR, message or self._failure))
+        self._failure = text(error_type)
+        self._span.set_status(Status(StatusCode.ERROR, text(message) or self._failure))
 
     def __enter__(self) -> Self:
         if self._start is not None:
@@ -97,7 +102,7 @@ class Step:
         # A task may outlive the operation that started it.
         self._outer = outer if isinstance(outer, Step) and outer.duration_ms is None else None
         named = {"rag.layer": self.layer, "rag.operation": self.operation}
-        self._span = trace.get_tracer("ganglion.rag").start_span(
+        self._span = _tracer.start_span(
             f"{self.layer}.{self.operation}", attributes={**attributes(self._values), **named}
         )
         self._context = context_api.set_value(_STEP, self, trace.set_span_in_context(self._span))
@@ -111,11 +116,10 @@ class Step:
         assert self._start is not None
         self.duration_ms = (time.perf_counter() - self._start) * 1000
         try:
-            self._measure(error)
             if isinstance(error, Exception):
                 self._report(error)
+            self._measure(error)
         finally:
-            self._told = None
             self._span.end()
             self._leave()
 
@@ -129,29 +133,26 @@ class Step:
 
     def _count_active(self, change: int) -> None:
         if self._outer is None:
-            instruments().active.add(change, {"layer": self.layer}, self._context)
+            ACTIVE_QUERIES.add(change, {"layer": self.layer}, self._context)
 
     def _measure(self, error: BaseException | None) -> None:
-        made = instruments()
-        if isinstance(error, Exception):
-            self._failure = error_type(error)
-        failed = self._failure is not None
-        status = "error" if failed else "success" if error is None else "cancelled"
+        status = "error" if self._failure is not None else "success" if error is None else "cancelled"
         self._count_active(-1)
-        made.requests.add(1, {"layer": self.layer, "status": status}, self._context)
-        made.latency.record(self.duration_ms or 0.0, {"layer": self.layer, "operation": self.operation}, self._context)
+        REQUESTS.add(1, {"layer": self.layer, "status": status}, self._context)
+        operation = {"layer": self.layer, "operation": label("operation", self.operation)}
+        LATENCY.record(self.duration_ms or 0.0, operation, self._context)
         if self._failure is not None:
             self._span.set_attribute("error.type", self._failure)
-            made.errors.add(1, {"error_type": label(self._failure), "layer": self.layer}, self._context)
+            ERRORS.add(1, {"error_type": label("error_type", self._failure), "layer": self.layer}, self._context)
 
     def _report(self, error: Exception) -> None:
-        self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        if self._told is not error:
-            self._span.record_exception(error)
-            fields: dict[str, object] = {"error_type": self._failure, "duration_ms": self.duration_ms}
+        failed = failure(error)
+        self._failure = failed.kind
+        self._span.set_status(Status(StatusCode.ERROR, failed.summary))
+        if _is_first(error, self._span):
+            _record(self._span, failed)
+            fields = {"error_type": failed.kind, "duration_ms": self.duration_ms}
             tell(self.layer, f"{self.layer}.{self.operation}_failed", fields, level=logging.ERROR, error=error)
-        if self._outer is not None:
-            self._outer._told = error  # noqa: SLF001 - the same class
 
     def _leave(self) -> None:
         assert self._token is not None

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from ganglion.rag._events import describe, tell
-from ganglion.rag._instruments import add, instruments
+from ganglion.rag._instruments import CACHE_HITS, CACHE_MISSES, CACHE_SIZE, add
 from ganglion.rag._values import label, number
 
 __all__ = [
@@ -29,13 +29,13 @@ def search_query_executed(*, duration_ms: float, results: int, store: str | None
 
 def cache_hit(cache: str = "default") -> None:
     """Count `rag_cache_hits_total{cache}` and tell `cache_hit` at DEBUG."""
-    add(instruments().cache_hits, 1, {"cache": label(cache)})
+    add(CACHE_HITS, 1, {"cache": label("cache", cache)})
     tell(_DATA, "cache_hit", {"cache": cache}, level=logging.DEBUG)
 
 
 def cache_miss(cache: str = "default") -> None:
     """Count `rag_cache_misses_total{cache}` and tell `cache_miss` at DEBUG."""
-    add(instruments().cache_misses, 1, {"cache": label(cache)})
+    add(CACHE_MISSES, 1, {"cache": label("cache", cache)})
     tell(_DATA, "cache_miss", {"cache": cache}, level=logging.DEBUG)
 
 
@@ -43,7 +43,7 @@ def cache_size(size_bytes: int, cache: str = "default") -> None:
     """Set `rag_cache_size_bytes{cache}`; call it when the cache's size changes."""
     size = number(size_bytes)
     if size is not None:
-        instruments().cache_size.set(size, {"cache": label(cache)})
+        CACHE_SIZE.set(size, {"cache": label("cache", cache)})
 
 
 def search_query_received(*, length: int, top_k: int | None = None, query: str | None = None) -> None:

@@ -1,15 +1,22 @@
-"""Make what a service passes safe to encode: plain numbers, bounded text."""
+"""Make what a service passes fit to be measured: plain numbers, bounded labels."""
 
 import math
 import operator
 from collections.abc import Mapping, Sequence
 from typing import SupportsFloat, SupportsIndex, cast
 
-__all__ = ["attributes", "error_type", "label", "number", "plain"]
+from ganglion._render import plain as encodable
+from ganglion._render import text
+from ganglion.context import ATTRIBUTES
+
+__all__ = ["attributes", "label", "number", "plain"]
 
 _LONGEST_LABEL = 200
 _LONGEST_LIST = 100
 _LARGEST_INTEGER = 2**63
+_MOST_VALUES = 200
+
+_known: dict[str, set[str]] = {}
 
 
 def number(value: object) -> int | float | None:
@@ -29,21 +36,24 @@ def number(value: object) -> int | float | None:
     return None
 
 
-def text(value: str) -> str:
-    # A lone surrogate cannot be encoded, and would take the whole export down with it.
-    return value if value.isascii() else value.encode(errors="replace").decode()
+def label(name: str, value: object) -> str:
+    """Give `value` for the label `name`: at most 200 characters, never empty.
 
-
-def label(value: object) -> str:
-    """Give `value` as a metric label: at most 200 characters, never empty."""
-    return text(str(value)[:_LONGEST_LABEL]) or "unknown"
+    A label has at most 200 values in a process, as each makes a series that lives as long; what comes after is `other`.
+    """
+    kept = text(value)[:_LONGEST_LABEL] or "unknown"
+    known = _known.setdefault(name, set())
+    if kept in known:
+        return kept
+    if len(known) >= _MOST_VALUES:
+        return "other"
+    known.add(kept)
+    return kept
 
 
 def plain(value: object) -> object:
     """Give `value` with its numbers made plain and a list cut after 100 items."""
-    if isinstance(value, str):
-        return text(str.__str__(value))
-    if isinstance(value, (bool, float)):
+    if value is None or isinstance(value, (str, bool, float)):
         return value
     if isinstance(value, (list, tuple)):
         items = cast("Sequence[object]", value)
@@ -53,18 +63,12 @@ def plain(value: object) -> object:
 
 
 def attributes(values: Mapping[str, object]) -> dict[str, str | bool | int | float]:
-    """Give span attributes: plain values as they are, None left out, anything else as its repr."""
+    """Give span attributes: text, booleans and numbers; None is left out, anything else becomes text."""
     kept: dict[str, str | bool | int | float] = {}
     for name, value in values.items():
-        exact = plain(value)
-        if isinstance(exact, (str, bool, int, float)):
-            kept[name] = exact
-        elif exact is not None:
-            kept[name] = text(repr(exact))
+        fit = encodable(plain(value))
+        if isinstance(fit, (str, bool, int, float)):
+            kept[ATTRIBUTES.get(name, name)] = fit
+        elif fit is not None:
+            kept[name] = text(fit)
     return kept
-
-
-def error_type(error: BaseException) -> str:
-    """Name the class of `error` as semantic conventions' `error.type`: qualified, unless it is built in."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
