@@ -239,7 +239,7 @@ class RequestEvents:
         for header, reason in request.ignored:
             _log.warning("http_header_ignored", header=header, reason=reason, **request.about())
         _log.info("http_request_received", **request.about())
-        exchange = (_Exchange if scope["type"] == "http" else _Connection)(request, receive, send)
+        exchange = (_Exchange if scope["type"] == "http" else _Connection)(scope, request, receive, send)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except (Exception, asyncio.CancelledError) as error:
@@ -255,11 +255,25 @@ def _take_span(request: _Request) -> None:
     request.path = attributes.get("http.route", request.path)
 
 
+def _name_mounted_route(scope: Scope, request: _Request) -> None:
+    """Complete the route of a mounted application, of which the server span only knew the mount."""
+    prefix = scope.get("root_path", "").removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
+    template = getattr(scope.get("route"), "path_format", None)
+    if not prefix or template is None:
+        return
+    request.path = prefix + template
+    span = trace.get_current_span()
+    if span.get_span_context() == request.span:
+        span.update_name(f"{request.method} {request.path}" if scope["type"] == "http" else request.path)
+        span.set_attribute("http.route", request.path)
+
+
 class _Exchange:
     """One HTTP request and its response."""
 
-    def __init__(self, request: _Request, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, request: _Request, receive: Receive, send: Send) -> None:
         self.request = request
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._status: int | None = None
@@ -275,6 +289,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] in _STARTS:
             self._status = message.get("status", 101)
+            _name_mounted_route(self._scope, self.request)
         await self._send(message)
         if message["type"] in _BODIES and not message.get("more_body", False):
             self.sent()
@@ -330,8 +345,8 @@ class _Exchange:
 class _Connection(_Exchange):
     """One websocket: its handshake is told as a request and its response, then its end."""
 
-    def __init__(self, request: _Request, receive: Receive, send: Send) -> None:
-        super().__init__(request, receive, send)
+    def __init__(self, scope: Scope, request: _Request, receive: Receive, send: Send) -> None:
+        super().__init__(scope, request, receive, send)
         self._code: int | None = None
 
     async def receive(self) -> Message:

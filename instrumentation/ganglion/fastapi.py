@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Annotated, Any, cast
 from weakref import WeakKeyDictionary
 
+from ganglion._semconv import prefer_stable
 from ganglion._settings import current
 from ganglion.links import current_trace_id
 
@@ -19,7 +20,7 @@ try:
         OpenTelemetryMiddleware,
     )
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-    from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined] - mypy takes its stub for all
+    from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
         BaseInstrumentor,
     )
     from starlette.applications import Starlette
@@ -65,6 +66,7 @@ def instrument(app: Starlette, *, excluded_urls: str | None = None, headers: Map
     built, original = app.middleware_stack, app.build_middleware_stack
     if built is not None:  # its middlewares live and have state: they stay
         app.build_middleware_stack = lambda: built  # type: ignore[method-assign]
+    prefer_stable()
     with_otel = not getattr(app, "_is_instrumented_by_opentelemetry", False)
     if with_otel:
         FastAPIInstrumentor.instrument_app(
@@ -119,7 +121,7 @@ def _headers() -> dict[str, str]:
     }
 
 
-class GanglionFastAPIInstrumentor(BaseInstrumentor):
+class GanglionFastAPIInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # mypy sees nothing of its module
     """Instruments every FastAPI and Starlette application at its first request, whenever it was made."""
 
     _originals: dict[type[Starlette], Any]
@@ -139,7 +141,7 @@ class GanglionFastAPIInstrumentor(BaseInstrumentor):
             self._originals[kind] = kind.__call__
             kind.__call__ = _instrumenting(kind.__call__)  # type: ignore[method-assign]
 
-    def _uninstrument(self, **kwargs: Any) -> None:
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
         for kind, original in self._originals.items():
             kind.__call__ = original  # type: ignore[method-assign]
         for app in list(_before):
