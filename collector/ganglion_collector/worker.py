@@ -19,6 +19,7 @@ from ganglion_collector.attempts import Attempts
 from ganglion_collector.component import Batch, BatchBounds, Position, Record, Signal, Source
 from ganglion_collector.delivery import Delivery, PositionMovedError, StoppedError
 from ganglion_collector.doorbell import Doorbell
+from ganglion_collector.errors import RetryableError
 from ganglion_collector.journal import JournalReader
 
 __all__ = ["Worker", "WorkerSettings"]
@@ -162,7 +163,7 @@ class Worker:
             return
         try:
             self._journal.commit(self._done)
-        except OSError as error:
+        except RetryableError as error:
             _logger.warning("cannot write the position, will retry", extra={"reason": str(error)})
             return
         self._committed = self._done

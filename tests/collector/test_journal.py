@@ -148,6 +148,34 @@ def test_damaged_position_counts_as_absent_and_is_said(
     assert "logs/test begins at the oldest record" in caplog.text
 
 
+def test_position_of_two_halves_counts_as_absent(tmp_path: Path, reader: JournalReader) -> None:
+    file = tmp_path / "positions" / "logs%2Ftest.json"
+    reader.commit(Position(1_999))
+    old = file.read_bytes()
+    reader.commit(Position(2_000))
+    new = file.read_bytes()
+    cut = new.index(b"2000") + 1
+    file.write_bytes(new[:cut] + old[cut:])
+    assert reader.position() is None
+    reader.commit(Position(2_001))
+    assert reader.position() == Position(2_001)
+
+
+def test_position_survives_kill_9_and_close_makes_it_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fdatasync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
+    reader = open_reader(tmp_path, "logs/test")
+    synced.clear()
+    for sequence in range(1, 4):
+        reader.commit(Position(sequence))
+    assert synced == []
+    other = open_reader(tmp_path, "logs/test")
+    assert other.position() == Position(3)
+    other.close()
+    reader.close()
+    assert synced == ["logs%2Ftest.json"]
+
+
 def test_new_journal_does_not_inherit_positions(tmp_path: Path, reader: JournalReader) -> None:
     reader.commit(Position(5))
     (tmp_path / "journal.json").unlink()

@@ -86,7 +86,10 @@ class JournalReader(Protocol):
         ...
 
     def commit(self, position: Position) -> None:
-        """Remember `position` durably; what every configured reader is past may be trimmed.
+        """Remember `position`; what every configured reader is past may be trimmed.
+
+        It survives the end of the process, however sudden. After a power failure an older one may be found, or none:
+        what follows is read again, as delivery at least once allows. `close` makes the last one durable.
 
         Raises RetryableError when the disk does not take it.
         """

@@ -4,11 +4,10 @@
 - `lock`: held by the writer
 - `durable`: the sequence after the last durable record, for readers in other processes
 - `segments/<first>.log`: frames from sequence <first> on; `<first>.digests` beside it once it is sealed
-- `positions/<reader>.json`: what each reader has committed
+- `positions/<reader>.json`: what each reader has committed, with a CRC
 """
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
@@ -16,6 +15,7 @@ import os
 import struct
 import sys
 import zlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ __all__ = ["DurableEnd", "Folder", "lock", "segment_path", "sync", "sync_directo
 FORMAT = 1
 _PATH = "extensions::journal::directory"
 _OURS = {"journal.json", "lock", "durable", "segments", "positions", "lost+found"}
-_POSITION_BYTES = 128
+_POSITION_BYTES = 192  # less than a sector, so that a power failure leaves the old one or the new
 _DURABLE = struct.Struct("<QI")
 
 logger = logging.getLogger(__name__)
@@ -73,13 +73,16 @@ class Folder:
             ValueError: its file is damaged or of another journal.
         """
         try:
-            stored = json.loads(self._position_path(reader).read_bytes())
+            stored = json.loads(self._position_path(reader).read_bytes()[:_POSITION_BYTES])
             journal, sequence, item = stored["journal"], stored["sequence"], stored["item"]
             position = None if sequence is None else Position(int(sequence), int(item))
+            sound = stored["crc"] == _position_crc(journal, sequence, item)
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError("the position file is damaged") from error
+        if not sound:
+            raise ValueError("the position file is damaged")
         if journal != str(self.identity):
             raise ValueError(f"the position belongs to journal {journal}")
         return position
@@ -88,14 +91,35 @@ class Folder:
         """Take the room for the reader's position now: later the disk may be full, and only a commit frees it."""
         path = self._position_path(reader)
         if not path.exists():
-            self._write_position(path, None, None)
+            draft = path.with_name(f"{path.name}.new")
+            _write_durably(draft, self._position_content(None, None))
+            draft.replace(path)
+            sync_directory(path.parent)
 
     def commit(self, reader: str, position: Position) -> None:
-        self._write_position(self._position_path(reader), position.sequence, position.item)
+        """Write the reader's position over the last one; kill -9 leaves it, a power failure may leave an older one."""
+        with self._position_file(reader) as file:
+            os.pwrite(file, self._position_content(position.sequence, position.item), 0)
 
-    def _write_position(self, path: Path, sequence: int | None, item: int | None) -> None:
-        stored = {"journal": str(self.identity), "sequence": sequence, "item": item}
-        _replace(path, json.dumps(stored).encode().ljust(_POSITION_BYTES))
+    def sync_position(self, reader: str) -> None:
+        """Make what was committed durable."""
+        with self._position_file(reader) as file:
+            sync(file)
+
+    @contextlib.contextmanager
+    def _position_file(self, reader: str) -> Generator[int]:
+        self.prepare(reader)
+        descriptor = os.open(self._position_path(reader), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _position_content(self, sequence: int | None, item: int | None) -> bytes:
+        journal = str(self.identity)
+        crc = _position_crc(journal, sequence, item)
+        stored = {"journal": journal, "sequence": sequence, "item": item, "crc": crc}
+        return json.dumps(stored).encode().ljust(_POSITION_BYTES)
 
     def readers(self) -> list[str]:
         """Return every reader that ever committed a position here."""
@@ -104,6 +128,11 @@ class Folder:
 
     def _position_path(self, reader: str) -> Path:
         return self.path / "positions" / f"{quote(reader, safe='')}.json"
+
+
+def _position_crc(journal: str, sequence: int | None, item: int | None) -> int:
+    # Trim reads while a reader writes: half of one number with half of the next must not pass for a position.
+    return zlib.crc32(f"{journal} {sequence} {item}".encode())
 
 
 def segment_path(folder: Folder, first: int, suffix: str = ".log") -> Path:
@@ -199,27 +228,8 @@ class DurableEnd:
         os.close(self._file)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Replace `path`, durably; a crash leaves the old content or the new.
-
-    Without room for a second file the old one is overwritten: a position must move for a full disk to be freed.
-    """
-    draft = path.with_name(f"{path.name}.new")
-    try:
-        _write_durably(draft, content)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
-            raise
-        _write_durably(path, content, truncate=False)
-        return
-    draft.replace(path)
-    sync_directory(path.parent)
-
-
-def _write_durably(path: Path, content: bytes, *, truncate: bool = True) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if truncate else 0)
-    descriptor = os.open(path, flags, 0o600)
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_TRUNC, 0o600)
     try:
         os.write(descriptor, content)
         sync(descriptor)

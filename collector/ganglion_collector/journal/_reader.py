@@ -74,6 +74,7 @@ class SegmentReader:
         self._cursor: _Cursor | None = None
         self._said = ""
         self._closed = False
+        self._committed = False
         with contextlib.suppress(OSError):  # then a commit may fail, and says so
             folder.prepare(reader)
 
@@ -94,17 +95,21 @@ class SegmentReader:
         return Position(next(iter(self._folder.segments()), 0), 0)
 
     def commit(self, position: Position) -> None:
-        """Remember `position` durably; raise RetryableError when the disk does not take it."""
+        """Remember `position`; raise RetryableError when the disk does not take it. See `JournalReader.commit`."""
         try:
             self._folder.commit(self._reader, position)
+            self._committed = True
         except OSError as error:
             raise RetryableError(f"the position cannot be stored: {error.strerror}") from error
 
     def close(self) -> None:
-        """Release the files. Safe twice."""
+        """Make the position durable and release the files. Safe twice."""
         if self._closed:
             return
         self._closed = True
+        if self._committed:
+            with contextlib.suppress(OSError):  # an older position only repeats a little
+                self._folder.sync_position(self._reader)
         self._durable.close()
         if self._cursor:
             self._cursor.segment.close()
