@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -55,6 +54,7 @@ class Hooks:
 
     def __init__(self, provider: trace.TracerProvider | None) -> None:
         self._provider = provider
+        self._tracer_of: tuple[trace.TracerProvider, trace.Tracer] | None = None
         self._wrapped: list[tuple[Any, str]] = []
         self._installed = False
 
@@ -74,12 +74,11 @@ class Hooks:
             owner, name = self._wrapped.pop()
             unwrap(owner, name)
 
-    @cached_property
-    def _runs(self) -> RunSpans:
-        return RunSpans(self._tracer, RunAttributes())
-
     def _tracer(self) -> trace.Tracer:
-        return trace.get_tracer("langsmith", version("langsmith"), self._provider)
+        provider = self._provider or trace.get_tracer_provider()
+        if self._tracer_of is None or self._tracer_of[0] is not provider:
+            self._tracer_of = provider, provider.get_tracer("langsmith", version("langsmith"))
+        return self._tracer_of[1]
 
     def _when_known(self, change: Callable[[Any], None]) -> Callable[[ModuleType], None]:
         def changed(module: ModuleType) -> None:
@@ -104,6 +103,7 @@ class Hooks:
         self._wrapped.append((owner, name))
 
     def _change_client(self, module: Any) -> None:
+        self._runs = RunSpans(self._tracer, RunAttributes())
         self._wrap(module.Client, "__init__", _choose_mode)
         self._wrap(module.Client, "_create_run", self._create_run)
         self._wrap(module.Client, "_update_run", self._update_run)

@@ -13,7 +13,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 
 __all__ = ["LangSmithInstrumentor"]
 
-_SUPPORTED = ("langsmith >= 0.9, < 1",)
+_SUPPORTED = ("langsmith >= 0.11, < 1",)
 
 
 class LangSmithInstrumentor(BaseInstrumentor):  # type: ignore[misc] # for the same reason
