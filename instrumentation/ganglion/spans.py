@@ -60,16 +60,18 @@ class trace_span:  # noqa: N801 - read as a verb: with trace_span("file_parsing"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         fields = {**self._attributes, "duration_ms": round((perf_counter() - self._start) * 1000, 3)}
-        if isinstance(error, GeneratorExit):
+        is_current = otel_context.get_current() is self._context
+        if is_closed := isinstance(error, GeneratorExit):
             error, fields = None, {**fields, "closed_early": True}
         if error is None:
             emit(self._logger, _INFO, f"{self._name}_completed", fields)
         else:
             self._fail(error, fields)
         self._span.end()
-        # Elsewhere, as where a generator is closed by the garbage collector, the span was not current.
-        if otel_context.get_current() is self._context:
-            otel_context.detach(self._token)
+        # A generator may be closed anywhere, by the garbage collector too, where something else is current.
+        if is_current or not is_closed:
+            with suppress(ValueError):  # another context: OpenTelemetry's `detach` would log it as an error
+                self._token.var.reset(self._token)
 
     async def __aenter__(self) -> Span:
         return self.__enter__()
