@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from examples import demo
+from examples import plain_demo as demo
+from examples import running
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,22 +34,22 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
         "COLUMNS": "120",
     }
     try:
-        up = demo.ganglion("up", environ=found)
+        up = running.ganglion("up", environ=found)
         assert up.returncode == 0, up.stdout + up.stderr
         yield found
     finally:
-        down = demo.ganglion("down", environ=found)
+        down = running.ganglion("down", environ=found)
     assert down.returncode == 0, down.stdout + down.stderr
 
 
 @pytest.fixture(scope="module", params=["grpc", "http/protobuf"])
 def used(environ: Mapping[str, str], request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return the failing request's trace, after the service has been used over one protocol."""
-    protocol: demo.Protocol = request.param
-    variables = demo.otel_variables(demo.collector_addresses(environ), protocol)
-    with demo.running_service(variables) as url:
-        trace_id = demo.send_requests(url, lambda _line: None)
-    return demo.wait_for_trace(trace_id, spans=6, logs=2, environ=environ)
+    protocol: running.Protocol = request.param
+    variables = demo.otel_variables(running.collector_addresses(environ), protocol)
+    with running.running_service(demo.PROGRAM, variables) as service:
+        trace_id = demo.send_requests(service.url, lambda _line: None)
+    return running.wait_for_trace(trace_id, spans=6, logs=2, environ=environ)
 
 
 def spans_named(trace: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -84,7 +85,7 @@ def test_its_logs_are_in_place(used: dict[str, Any]) -> None:
 
 
 def test_a_person_can_read_it(used: dict[str, Any], environ: Mapping[str, str]) -> None:
-    shown = demo.ganglion("trace", used["trace_id"], environ=environ).stdout
+    shown = running.ganglion("trace", used["trace_id"], environ=environ).stdout
     for text in ("GET /report", "search.statistics", "report_failed", "ZeroDivisionError: division by zero"):
         assert text in shown
 
@@ -92,18 +93,18 @@ def test_a_person_can_read_it(used: dict[str, Any], environ: Mapping[str, str]) 
 def test_the_hyphenated_id_is_the_same_trace(used: dict[str, Any], environ: Mapping[str, str]) -> None:
     digits = used["trace_id"].upper()
     hyphenated = "-".join([digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]])
-    assert demo.wait_for_trace(hyphenated, spans=6, logs=2, environ=environ) == used
+    assert running.wait_for_trace(hyphenated, spans=6, logs=2, environ=environ) == used
 
 
 def test_errors_of_the_user_name_the_trace(used: dict[str, Any], environ: Mapping[str, str]) -> None:
-    listed = demo.ganglion("errors", "--user", demo.USER, "--since", "1h", environ=environ)
+    listed = running.ganglion("errors", "--user", demo.USER, "--since", "1h", environ=environ)
     assert listed.returncode == 0
     assert used["trace_id"] in listed.stdout
 
 
 def test_metrics_of_the_service_arrive_too(used: dict[str, Any], environ: Mapping[str, str]) -> None:
     assert used
-    address = demo.collector_addresses(environ)["metrics"]
+    address = running.collector_addresses(environ)["metrics"]
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
         page = answer.read().decode()
     accepted = re.findall(r"^otelcol_receiver_accepted_metric_points\{.*\} (\S+)$", page, re.MULTILINE)
@@ -112,7 +113,11 @@ def test_metrics_of_the_service_arrive_too(used: dict[str, Any], environ: Mappin
 
 def test_the_demo_shows_a_trace(environ: Mapping[str, str]) -> None:
     shown = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py"], env=environ, capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "examples" / "demo.py", "--plain"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert shown.returncode == 0, shown.stderr
     (trace_id,) = re.findall(r"^trace id: ([0-9a-f]{32})$", shown.stdout, re.MULTILINE)
@@ -123,7 +128,11 @@ def test_the_demo_shows_a_trace(environ: Mapping[str, str]) -> None:
 def test_the_demo_says_that_nothing_is_running(environ: Mapping[str, str], tmp_path: Path) -> None:
     elsewhere = {**environ, "GANGLION_HOME": str(tmp_path)}
     shown = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py"], env=elsewhere, capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "examples" / "demo.py", "--plain"],
+        env=elsewhere,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert shown.returncode == 1
     assert "make up" in shown.stderr

@@ -12,7 +12,10 @@ from bs4 import BeautifulSoup
 
 __all__ = ["FORMATS", "Document", "UnreadableDocumentError", "format_of", "parse"]
 
-_MARKUP = re.compile(r"^\s*(?:```[^\n]*|\|[\s|:-]+\||[-*+]\s+(?=\S)|>)|\*\*|(?s:<!--.*?-->)", re.MULTILINE)
+_MARKUP = re.compile(
+    r"^\s*(?:```[^\n]*|\|.*\|\n\|[ |:-]+\|$|[-*+]\s+(?=\S)|>|(?=\|))|\*\*|(?s:<!--.*?-->)", re.MULTILINE
+)
+_ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 _HEADING = re.compile(r"^(?:#{1,6})\s+(.+?)\s*#*$", re.MULTILINE)
 
 
@@ -73,8 +76,9 @@ def _markdown(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _unmarked(text: str) -> str:
-    # A list item stays a sentence of its own, which its mark would otherwise have told.
-    return _MARKUP.sub(lambda mark: "" if mark[0] == "**" else "\n\n", text)
+    # A list item stays a sentence of its own, which its mark would otherwise have told; so does a row of a table.
+    plain = _MARKUP.sub(lambda mark: "" if mark[0] == "**" else "\n\n", text)
+    return _ROW.sub(lambda row: "; ".join(cell for cell in map(str.strip, row[1].split("|")) if cell) + "\n", plain)
 
 
 def _html(text: str) -> Iterator[tuple[str, str]]:

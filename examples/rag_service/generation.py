@@ -161,13 +161,13 @@ def _chosen(prompt: Prompt, sources: Sequence[Chunk]) -> list[str]:
     index = prompt.found.index
     wanted = set(content_words(prompt.question))
     candidates = [(line, set(content_words(line))) for chunk in sources for line in chunk.text.splitlines()]
-    candidates = [(line, held) for line, held in candidates if len(held) >= 4 and not line.startswith(("|", "```"))]
+    candidates = [(line, held) for line, held in candidates if len(held) >= 4]
     chosen: list[str] = []
     while wanted and candidates and len(chosen) < _MOST_SENTENCES:
         line, held = max(candidates, key=lambda pair: index.covered(wanted, pair[1]) / (1 + len(pair[1]) / 50))
         if index.covered(wanted, held) < _LEAST_GAIN:
             break
-        chosen.append(line)
+        chosen.append(line if line.endswith((".", "!", "?")) else f"{line.rstrip(':;')}.")
         wanted -= held
         candidates.remove((line, held))
     return chosen

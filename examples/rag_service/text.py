@@ -6,12 +6,12 @@ __all__ = ["content_words", "count_tokens", "sentences", "words"]
 
 _WORD = re.compile(r"[^\W_]+(?:[.'-][^\W_]+)*")  # also v1.2, don't, exactly-once
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+(?=[\"'(\[`*]*[A-Z0-9])|\n{2,}|\n(?=[-*|#])")
+_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+(?=[\"'(\[*]*[A-Z0-9]|`)|\n{2,}|\n(?=[-*|#])")
 _COMMON_WORDS = """
     a about after all also an and any are as at be been before but by can do does each else for from had has have here
-    how i if in into is it its just like may me more most must my no nor not of off on one only or other our out over own
-    same shall should so some such than that the their them then there these they this those through to too under until
-    up us use used was we were what when where which while who whom whose why will with would you your
+    how i if in into is it its just like may me more most must my no nor not of off on one only or other our out over
+    own same shall should so some such than that the their them then there these they this those through to too under
+    until up us use used was we were what when where which while who whom whose why will with would you your
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
 
