@@ -386,6 +386,9 @@ async def test_stream_closed_elsewhere_ends_its_operation_quietly(caplog: pytest
         assert await asyncio.create_task(read_one(stream)) == "first"
         await cast("Any", stream).aclose()
     assert values(captured, "rag_requests_total") == {("generation", "cancelled"): 1}
+    for name in ("rag_requests_total", "rag_request_latency_ms"):
+        (exemplar,) = metric(captured, name)["points"][0]["exemplars"]
+        assert exemplar["span_id"] == captured.spans[0]["span_id"]
     assert not trace.get_current_span().get_span_context().is_valid
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -481,13 +484,23 @@ def test_claims_and_caches_are_counted() -> None:
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -1.0, None, "high"])
-def test_score_that_cannot_be_measured_spoils_nothing(score: Any) -> None:
+def test_score_that_cannot_be_measured_spoils_nothing(score: Any, caplog: pytest.LogCaptureFixture) -> None:
     with testing.capture() as captured:
         rag.ragas_score_computed(faithfulness=0.5)
         rag.ragas_score_computed(faithfulness=score)
     (point,) = metric(captured, "rag_ragas_score")["points"]
     assert (point["count"], point["sum"]) == (1, 0.5)
     assert len(captured.logs) == 2
+    assert caplog.records == []
+
+
+def test_count_below_zero_is_told_and_not_counted(caplog: pytest.LogCaptureFixture) -> None:
+    with testing.capture() as captured:
+        rag.claims_checked(claims=2, hallucinated=0)
+        rag.claims_checked(claims=-2, hallucinated=0)
+    assert values(captured, "rag_claims_total") == {(): 2}
+    assert [record["attributes"]["claims"] for record in captured.logs] == [2, -2]
+    assert caplog.records == []
 
 
 def test_numbers_of_array_libraries_become_plain() -> None:
