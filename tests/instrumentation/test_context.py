@@ -5,12 +5,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-from opentelemetry import trace
-
 import ganglion
+import pytest
 from ganglion import _threads
 from ganglion.testing import capture
+from opentelemetry import trace
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +102,7 @@ async def test_a_task_inherits_and_its_own_fields_stay_in_it() -> None:
         await asyncio.sleep(0)
         return dict(ganglion.context())
 
-    found = await asyncio.gather(work("r1"), work("r2"))
+    found = list(await asyncio.gather(work("r1"), work("r2")))
 
     assert found == [{"user_id": "u1", "request_id": "r1"}, {"user_id": "u1", "request_id": "r2"}]
     assert dict(ganglion.context()) == {"user_id": "u1"}

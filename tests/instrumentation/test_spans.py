@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
-import pytest
-
 import ganglion
+import pytest
 from ganglion.testing import Captured, capture
 
 
@@ -72,7 +71,7 @@ def test_the_same_exception_in_another_trace_is_recorded_again(captured: Capture
     assert [len(one["events"]) for one in captured.spans] == [1, 1]
 
 
-class Silent(Exception):
+class SilentError(Exception):
     __slots__ = ()
 
     def __str__(self) -> str:
@@ -80,10 +79,10 @@ class Silent(Exception):
 
 
 def test_a_broken_exception_passes_through(captured: Captured) -> None:
-    with pytest.raises(Silent), ganglion.trace_span("work"):
-        raise Silent
+    with pytest.raises(SilentError), ganglion.trace_span("work"):
+        raise SilentError
 
-    assert span(captured, "work")["attributes"]["error.type"].endswith(".Silent")
+    assert span(captured, "work")["attributes"]["error.type"].endswith(".SilentError")
 
 
 async def test_a_cancelled_task_is_a_warning(captured: Captured) -> None:
@@ -137,7 +136,7 @@ async def test_traced_coroutines(captured: Captured) -> None:
         await asyncio.sleep(0)
         return number
 
-    assert await asyncio.gather(fetch(1), fetch(2)) == [1, 2]
+    assert list(await asyncio.gather(fetch(1), fetch(2))) == [1, 2]
     assert asyncio.iscoroutinefunction(fetch)
     assert [one["parent_span_id"] for one in captured.spans] == [None, None]
 
