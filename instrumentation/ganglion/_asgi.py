@@ -56,7 +56,7 @@ class _Request:
     fields: Mapping[str, str]
     ignored: tuple[tuple[str, str], ...]
     started: float = field(default_factory=perf_counter)
-    span: trace.SpanContext = trace.INVALID_SPAN_CONTEXT
+    span: trace.Span = trace.INVALID_SPAN
     watched: bool = False
 
     def about(self) -> dict[str, Any]:
@@ -75,16 +75,25 @@ def trace_id_from(text: str) -> int | None:
 
 
 class RequestContext:
-    """Binds what the headers say for the time of a request, and answers with its trace id."""
+    """Binds what the headers say for the time of a request, and answers with its trace id.
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str], excluded: ExcludeList | None = None) -> None:
+    A request that another application passes on goes to `mounted`, which is below the layer that makes server spans.
+    """
+
+    def __init__(
+        self, app: ASGIApp, mounted: ASGIApp, headers: Mapping[str, str], excluded: ExcludeList | None = None
+    ) -> None:
         self.app = app  # by this name others find the layers of a stack
+        self._mounted = mounted
         self._fields = {name.lower().encode("latin-1"): field for field, name in headers.items()}
         self._excluded = excluded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or IN_SCOPE in scope:
+        if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
+            return
+        if IN_SCOPE in scope:
+            await self._mounted(scope, receive, send)
             return
         # FastAPI makes spans of its own for a mounted application, unless the scope has this.
         scope.setdefault("fastapi.telemetry", None)
@@ -95,7 +104,7 @@ class RequestContext:
 
         async def answer(message: Message) -> None:
             if message["type"] in _STARTS:
-                message = {**message, "headers": _response_headers(message, request.span)}
+                message = {**message, "headers": _response_headers(message, request.span.get_span_context())}
             await send(message)
 
         with _context_of(request):
@@ -249,9 +258,8 @@ class RequestEvents:
 
 
 def _take_span(request: _Request) -> None:
-    span = trace.get_current_span()
-    request.span = span.get_span_context()
-    attributes: Mapping[str, Any] = getattr(span, "attributes", None) or {}
+    request.span = trace.get_current_span()
+    attributes: Mapping[str, Any] = getattr(request.span, "attributes", None) or {}
     request.path = attributes.get("http.route", request.path)
 
 
@@ -262,10 +270,8 @@ def _name_mounted_route(scope: Scope, request: _Request) -> None:
     if not prefix or template is None:
         return
     request.path = prefix + template
-    span = trace.get_current_span()
-    if span.get_span_context() == request.span:
-        span.update_name(f"{request.method} {request.path}" if scope["type"] == "http" else request.path)
-        span.set_attribute("http.route", request.path)
+    request.span.update_name(f"{request.method if scope['type'] == 'http' else 'HTTP'} {request.path}")
+    request.span.set_attribute("http.route", request.path)
 
 
 class _Exchange:

@@ -46,8 +46,8 @@ async def _trace_id() -> str | None:
 TraceId = Annotated[str | None, Depends(_trace_id)]
 """A parameter of an endpoint: the request's trace id, 32 hex digits; None without a trace."""
 
-# What was there before us, and whether the OpenTelemetry instrumentation came with us.
-_before: WeakKeyDictionary[Starlette, tuple[_Build, bool]] = WeakKeyDictionary()
+# What builds the layers of an application without us, those it had built, and whether OpenTelemetry's came with ours.
+_before: WeakKeyDictionary[Starlette, tuple[_Build, ASGIApp | None, bool]] = WeakKeyDictionary()
 
 
 def instrument(app: Starlette, *, excluded_urls: str | None = None, headers: Mapping[str, str] | None = None) -> None:
@@ -74,20 +74,20 @@ def instrument(app: Starlette, *, excluded_urls: str | None = None, headers: Map
         )
     build = app.build_middleware_stack
     app.build_middleware_stack = lambda: _layered(build(), headers or {})  # type: ignore[method-assign]
-    _before[app] = (original, with_otel)
+    _before[app] = (original, built, with_otel)
     if built is not None:
         app.middleware_stack = app.build_middleware_stack()
 
 
 def uninstrument(app: Starlette) -> None:
     """Undo `instrument`; safe twice."""
-    original, with_otel = _before.pop(app, (None, False))
+    original, built, with_otel = _before.pop(app, (None, None, False))
     if original is None:
         return
     if with_otel:
         FastAPIInstrumentor.uninstrument_app(cast("FastAPI", app))
     app.build_middleware_stack = original  # type: ignore[method-assign]
-    app.middleware_stack = None
+    app.middleware_stack = built
 
 
 def _layered(stack: ASGIApp, headers: Mapping[str, str]) -> ASGIApp:
@@ -99,11 +99,12 @@ def _layered(stack: ASGIApp, headers: Mapping[str, str]) -> ASGIApp:
             span.exclude_receive_span = span.exclude_send_span = True
     if isinstance(inside, ServerErrorMiddleware):
         inside.app = RequestEvents(inside.app)
-    elif span is not None:
-        span.app = RequestEvents(inside)
     else:
-        stack = RequestEvents(stack)
-    return RequestContext(stack, _headers() | dict(headers), None if span is None else span.excluded_urls)
+        inside = RequestEvents(inside)
+    if span is None:
+        return RequestContext(inside, inside, _headers() | dict(headers))
+    span.app = inside
+    return RequestContext(stack, inside, _headers() | dict(headers), span.excluded_urls)
 
 
 def _server_span(stack: ASGIApp) -> Any:
@@ -163,4 +164,4 @@ def _try_to_instrument(app: Starlette) -> None:
         instrument(app)
     except Exception:
         _logger.exception("%s is not instrumented", type(app).__name__)
-        _before.setdefault(app, (app.build_middleware_stack, False))
+        _before.setdefault(app, (app.build_middleware_stack, app.middleware_stack, False))
