@@ -5,6 +5,7 @@ The files are this project's own documents. Two tenants and five users take part
 
 import asyncio
 import csv
+import html
 import io
 import itertools
 import json
@@ -29,6 +30,7 @@ from examples.running import (
     collector_addresses,
     exporter_variables,
     running_service,
+    wait_for_logs,
     wait_for_trace,
 )
 
@@ -43,19 +45,29 @@ _CONVERSATIONS = {
     "grace": ["How do I find the errors of one user?", "How do I find the errors of one user?", "In which order?"],
     "barbara": ["Which port does the health check use?", "And the metrics?", "What does a unicorn eat for breakfast?"],
 }
-_FAULTS = ("slow", "fail", "budget", "rate_limit", "hallucinate")
+_FAULTS = {
+    "slow": "Which errors are retried, and for how long?",
+    "fail": "What does the supervisor do when a worker ends?",
+    "budget": "How large may a request be?",
+    "rate_limit": "Where are the positions of the readers kept?",
+    "hallucinate": "How do I replay dead letters?",
+}
 
 
 @dataclass
 class Outcome:
-    """What came back: how many answers of each status by kind of request, and the traces worth a look."""
+    """What came back: how many answers of each status by kind of request, and each request's trace."""
 
     statuses: dict[str, Counter[int]] = field(default_factory=dict)
     traces: dict[str, str] = field(default_factory=dict)
+    """The last trace of each fault, by its name."""
     tiers: Counter[str] = field(default_factory=Counter)
+    users: dict[str, str] = field(default_factory=dict)
+    """Who sent the request of a trace."""
 
     def count(self, kind: str, response: httpx.Response) -> None:
         self.statuses.setdefault(kind, Counter())[response.status_code] += 1
+        self.users[response.headers["X-Trace-ID"]] = response.request.headers["X-User-ID"]
 
     def lines(self) -> Iterator[str]:
         for kind, counted in self.statuses.items():
@@ -92,13 +104,15 @@ def _pieces() -> Iterator[tuple[str, bytes]]:
     for number, (heading, body) in enumerate(itertools.cycle(sections)):
         table = io.StringIO()
         csv.writer(table).writerows([["title", "text"], [heading, body]])
-        yield from (
-            (f"section-{number}.md", f"# {heading}\n\n{body}".encode()),
-            (f"section-{number}.txt", f"{heading}.\n\n{body}".encode()),
-            (f"section-{number}.json", json.dumps({"title": heading, "text": body}).encode()),
-            (f"section-{number}.csv", table.getvalue().encode()),
-            (f"section-{number}.html", f"<title>{heading}</title><p>{body.replace('<', '&lt;')}</p>".encode()),
+        formats = (
+            ("md", f"# {heading}\n\n{body}"),
+            ("txt", f"{heading}.\n\n{body}"),
+            ("json", json.dumps({"title": heading, "text": body})),
+            ("csv", table.getvalue()),
+            ("html", f"<title>{html.escape(heading)}</title><p>{html.escape(body)}</p>"),
         )
+        ending, text = formats[number % len(formats)]
+        yield f"section-{number}.{ending}", text.encode()
 
 
 async def send_requests(url: str) -> Outcome:
@@ -115,8 +129,8 @@ async def send_requests(url: str) -> Outcome:
         for file in (("broken.json", b'{"title": '), ("picture.png", b"\x89PNG"), ("latin.txt", b"caf\xe9")):
             await _upload(client, outcome, "unreadable files", "alan", file)
         await asyncio.gather(*(_converse(client, outcome, user) for user in _CONVERSATIONS))
-        for fault in _FAULTS:
-            await _ask(client, outcome, "grace", "How do I replay dead letters?", fault)
+        for fault, question in _FAULTS.items():
+            await _ask(client, outcome, "grace", question, fault)
         await _ask_streaming(client, outcome, "edsger", "What does the journal keep?")
     return outcome
 
@@ -172,7 +186,10 @@ def _show(outcome: Outcome, logs: list[dict[str, Any]]) -> None:
     if not wanted:
         raise DemoError(f"the service printed no log of the trace {slow}")
     wait_for_trace(slow, spans=8, logs=wanted)
-    print(f"\nIt printed {len(logs)} logs, and sent each of them. Why did one question take so long?\n", flush=True)
+    stored = wait_for_logs("rag-service", min(log["timestamp"] for log in logs), len(logs))
+    print(
+        f"\nIt printed {len(logs)} logs; in PostgreSQL are {stored}. Why did one question take so long?\n", flush=True
+    )
     subprocess.run([BIN / "ganglion", "trace", slow], check=True)
     print(f"\ntrace id: {slow}")
     print("\nMore to ask:")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -25,6 +26,7 @@ __all__ = [
     "exporter_variables",
     "ganglion",
     "running_service",
+    "wait_for_logs",
     "wait_for_trace",
 ]
 
@@ -139,6 +141,20 @@ def _stop(process: subprocess.Popen[str], by: signal.Signals) -> None:
         process.kill()
         process.wait()
         raise DemoError("the service did not stop; its last telemetry may be missing") from None
+
+
+def wait_for_logs(service: str, since: str, count: int) -> int:
+    """Return how many logs of a service since a time (ISO, UTC) are stored, as soon as it is at least `count`."""
+    first, deadline = datetime.fromisoformat(since), time.monotonic() + PATIENCE
+    while True:
+        answer = ganglion("logs", "--service", service, "--since", "1h", "--limit", "100000", "--json")
+        found: list[dict[str, str]] = json.loads(answer.stdout) if answer.returncode == 0 else []
+        stored = sum(datetime.fromisoformat(log["timestamp"]) >= first for log in found)
+        if stored >= count:
+            return stored
+        if time.monotonic() > deadline:
+            raise DemoError(f"{stored} of {count} logs are stored after {PATIENCE:g} s: {answer.stderr.strip()}")
+        time.sleep(0.1)
 
 
 def wait_for_trace(trace_id: str, *, spans: int, logs: int, environ: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Layer evaluation: how well the sources bear an answer out, and how well it meets the question."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from ganglion import rag
 from .generation import NOTHING_FOUND
 from .store import Chunk, Index
 from .text import content_words, sentences
+from .timing import ms_since, now
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -36,7 +36,7 @@ def evaluate(question: str, answer: str, sources: Sequence[Chunk], index: Index)
     - context_precision: the mean precision of the ranking at each source that bears a claim out
     """
     with rag.layer("evaluation", operation="evaluate"):
-        started = time.perf_counter()
+        started = now()
         rag.evaluation_started(evaluator="word-overlap")
         claims = [] if answer == NOTHING_FOUND else sentences(answer)
         unsupported = [claim for claim in claims if not any(_supports(source, claim) for source in sources)]
@@ -50,7 +50,7 @@ def evaluate(question: str, answer: str, sources: Sequence[Chunk], index: Index)
         overall = min(scores["faithfulness"], scores["answer_relevancy"])
         tier: Tier = "good" if overall >= 0.7 else "fair" if overall >= 0.4 else "poor"
         rag.quality_tier_assigned(tier=tier, score=overall)
-        rag.evaluation_complete(score=overall, duration_ms=(time.perf_counter() - started) * 1000)
+        rag.evaluation_complete(score=overall, duration_ms=ms_since(started))
         return Evaluation(scores, tier, unsupported)
 
 

@@ -14,6 +14,7 @@ from .retrieval import Found
 from .store import Chunk
 from .switches import Switches
 from .text import content_words, count_tokens
+from .timing import ms_since, now
 
 __all__ = ["NOTHING_FOUND", "Emit", "Generated", "Generator", "Prompt", "RateLimitedError", "TokenBudgetError"]
 
@@ -84,7 +85,7 @@ class Generator:
             RateLimitedError: the tenant has to wait.
         """
         async with rag.layer("generation", operation="generate") as step:
-            started = time.perf_counter()
+            started = now()
             rag.generation_started(model=GENERATION.name, temperature=GENERATION.temperature)
             budget = _allocated(prompt, switches)
             sources = _fitting(prompt.found.chunks, budget)
@@ -92,32 +93,31 @@ class Generator:
             text = await self._write(prompt, sources, switches, emit)
             done = _counted(text, sources, budget)
             self._use(prompt.tenant, done.input_tokens + done.output_tokens)
-            _tell(done, (time.perf_counter() - started) * 1000)
+            _tell(done, ms_since(started))
             step.set(sources=len(sources))
             return done
 
     async def _write(self, prompt: Prompt, sources: Sequence[Chunk], switches: Switches, emit: Emit) -> str:
-        started = time.perf_counter()
+        started = now()
         chosen = _chosen(prompt, sources) or [NOTHING_FOUND]
         for number, sentence in enumerate([*chosen, switches.invention]):
             if not sentence:
                 continue
             await asyncio.sleep(switches.pause)
             if number == 0:
-                first = (time.perf_counter() - started) * 1000
-                rag.streaming_started(model=GENERATION.name, first_token_ms=first)
+                rag.streaming_started(model=GENERATION.name, first_token_ms=ms_since(started))
             await emit(sentence + " ")
         return " ".join(sentence for sentence in [*chosen, switches.invention] if sentence)
 
     def _check_limit(self, tenant: str, switches: Switches) -> None:
-        now = time.monotonic()
+        minute_ago = time.monotonic() - 60
         with self._lock:
             used = self._used.setdefault(tenant, deque())
-            while used and used[0][0] < now - 60:
+            while used and used[0][0] < minute_ago:
                 used.popleft()
             if sum(tokens for _, tokens in used) < switches.tokens_per_minute:
                 return
-            retry_after = used[0][0] + 60 - now if used else 60.0
+            retry_after = used[0][0] - minute_ago if used else 60.0
         rag.rate_limit_hit(model=GENERATION.name, retry_after=retry_after)
         raise RateLimitedError(retry_after)
 

@@ -13,6 +13,7 @@ from .models import EMBEDDING, Vectors
 from .store import Chunk, Store
 from .switches import Switches
 from .text import content_words, count_tokens, sentences
+from .timing import ms_since, now
 
 __all__ = ["CHUNK_TOKENS", "Upload", "cut", "enriched", "ingest"]
 
@@ -38,12 +39,12 @@ def ingest(upload: Upload, store: Store, switches: Switches) -> list[Chunk]:
         StoreUnavailableError: nothing of it is stored.
     """
     with rag.layer("ingestion", operation="upload", file=upload.file) as step:
-        started = time.perf_counter()
+        started = now()
         try:
             chunks = _ingested(upload, store, switches)
         except Exception as error:
-            took = (time.perf_counter() - started) * 1000
-            rag.file_upload_failed(error=f"{type(error).__name__}: {error}", user=upload.user, duration_ms=took)
+            told = f"{type(error).__name__}: {error}"
+            rag.file_upload_failed(error=told, user=upload.user, duration_ms=ms_since(started))
             raise
         step.set(chunks=len(chunks))
         return chunks
@@ -104,7 +105,7 @@ def enriched(chunk: Chunk) -> Chunk:
 
 
 def _embedded(chunks: Sequence[Chunk]) -> Vectors:
-    with ganglion.trace_span("embedding"):
+    with ganglion.trace_span("embed_chunks"):
         tokens = sum(chunk.tokens for chunk in chunks)
         vectors = EMBEDDING.embed([chunk.indexed_text for chunk in chunks])
         rag.embedding_complete(

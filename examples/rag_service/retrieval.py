@@ -1,7 +1,6 @@
 """Layers retrieval and data: a question becomes the few chunks that may answer it."""
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from .models import EMBEDDING
 from .store import Chunk, Hit, Index, Store
 from .switches import Switches
 from .text import content_words
+from .timing import ms_since, now
 
 __all__ = ["Found", "Query", "Retriever"]
 
@@ -112,11 +112,11 @@ class Retriever:
 
 
 def _searched(query: Query, index: Index) -> list[Chunk]:
-    started = time.perf_counter()
+    started = now()
     dense = index.dense(EMBEDDING.embed([" ".join(query.terms)])[0], _CANDIDATES)
     sparse = index.sparse(query.terms, _CANDIDATES)
     fused = _fused(dense, sparse)[:_CANDIDATES]
-    took = (time.perf_counter() - started) * 1000
+    took = ms_since(started)
     rag.search_query_executed(duration_ms=took, results=len(fused), store="memory")
     rag.hybrid_search_executed(dense_results=len(dense), sparse_results=len(sparse), duration_ms=took)
     return fused
@@ -135,8 +135,8 @@ def _fused(*rankings: Sequence[Hit]) -> list[Chunk]:
 
 def _reranked(query: Query, index: Index, candidates: Sequence[Chunk]) -> list[Hit]:
     """Return the candidates that share enough with the question: its words, its heading's, its meaning."""
-    with ganglion.trace_span("reranking", candidates=len(candidates)):
-        started = time.perf_counter()
+    with ganglion.trace_span("rerank", candidates=len(candidates)):
+        started = now()
         vector = EMBEDDING.embed([" ".join(query.terms)])[0]
         scored: list[Hit] = []
         for chunk in candidates:
@@ -144,6 +144,6 @@ def _reranked(query: Query, index: Index, candidates: Sequence[Chunk]) -> list[H
             heading = index.covered(query.terms, content_words(chunk.heading))
             scored.append((0.7 * words + 0.1 * heading + 0.2 * index.nearness(vector, chunk), chunk))
         scored.sort(key=lambda hit: -hit[0])
-        took = (time.perf_counter() - started) * 1000
+        took = ms_since(started)
         rag.reranking_complete(scores=[round(score, 3) for score, _ in scored], duration_ms=took)
         return [hit for hit in scored if hit[0] >= _LEAST_RELEVANCE]

@@ -26,7 +26,7 @@ class Switches:
 
 NORMAL = Switches()
 FAULTS: Mapping[str, Switches] = {
-    "slow": Switches(pause=0.6),
+    "slow": Switches(pause=1.2),
     "fail": Switches(store_answers=False),
     "budget": Switches(window_tokens=48),
     "rate_limit": Switches(tokens_per_minute=0),
