@@ -206,13 +206,17 @@ def _nanoseconds(time: datetime | str | None) -> int | None:
 
 
 def _add_events(span: Span, events: list[Mapping[str, Any]]) -> None:
-    """Add the run's events; of the tokens only the first, and without its text: it says the time to the first token."""
-    token_seen = False
+    """Add the run's events, but those that only repeat the span.
+
+    Of the tokens it is the first, and without its text: it says the time to the first token.
+    """
+    left_out = {"start", "end", "error"}
     for event in events:
         name = str(event.get("name", "event"))
-        if name == "new_token" and token_seen:
+        if name in left_out:
             continue
-        token_seen = token_seen or name == "new_token"
+        if name == "new_token":
+            left_out.add(name)
         message = event.get("message")
         span.add_event(name, {"message": str(message)} if message else {}, _nanoseconds(event.get("time")))
 
@@ -223,11 +227,20 @@ def _record_error(span: Span, text: str, error: BaseException | None) -> None:
         span.record_exception(error)
         span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
         return
-    message, _, stack = text.partition("\n\n")
-    attributes = {"exception.message": message}
-    if kind := _EXCEPTION_TYPE.match(message):
-        attributes["exception.type"] = kind[1]
-    if stack:
-        attributes["exception.stacktrace"] = stack
+    attributes = _parse_error(text)
     span.add_event("exception", attributes)
-    span.set_status(Status(StatusCode.ERROR, message))
+    span.set_status(Status(StatusCode.ERROR, ": ".join(list(attributes.values())[:2])))
+
+
+def _parse_error(text: str) -> dict[str, str]:
+    """Return an exception's attributes from what LangSmith and LangChain make of it: its repr, then its stack."""
+    head, mark, rest = text.partition("Traceback (most recent call last)")
+    kind = _EXCEPTION_TYPE.match(head)
+    if kind is None:
+        return {"exception.message": text}
+    stack = mark + rest
+    last = re.search(rf"(?ms).*^((?:\w+\.)*{re.escape(kind[1])})(?:: (.*?))?\s*\Z", stack)
+    found = {"exception.type": kind[1], "exception.message": head.strip()}
+    if last is not None:
+        found = {"exception.type": last[1], "exception.message": last[2] or ""}
+    return found | ({"exception.stacktrace": stack} if stack else {})

@@ -1,109 +1,21 @@
-"""LangSmith's runs in the OpenTelemetry trace: real langsmith, real spans in memory, a server of our own."""
+"""LangSmith's runs and other spans nest in one trace, whatever runs inside what."""
 
 import asyncio
 import contextvars
 import gc
 import json
-import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, cast
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.request import Request, urlopen
-from uuid import UUID
 
 import langsmith
-import pytest
-from ganglion.langsmith import LangSmithInstrumentor
 from langsmith import RunTree, get_current_run_tree, traceable, tracing_context
-from langsmith import utils as langsmith_utils
-from langsmith.run_trees import configure
 from opentelemetry import propagate, trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-
-@dataclass
-class Trace:
-    """The service's provider and what it exported."""
-
-    provider: TracerProvider
-    exporter: InMemorySpanExporter
-
-    @property
-    def tracer(self) -> trace.Tracer:
-        return self.provider.get_tracer("service")
-
-    @property
-    def spans(self) -> dict[str, ReadableSpan]:
-        return {span.name: span for span in self.exporter.get_finished_spans()}
-
-    def one(self, name: str) -> ReadableSpan:
-        (span,) = [span for span in self.exporter.get_finished_spans() if span.name == name]
-        return span
-
-    def child(self, child: str, parent: str) -> bool:
-        """Tell whether one is the other's child, in the same trace."""
-        above, below = self.one(parent), self.one(child)
-        if below.parent is None:
-            return False
-        return (below.parent.span_id, below.parent.trace_id) == (above.context.span_id, above.context.trace_id)
-
-
-def forget_environment() -> None:
-    for cached in (langsmith_utils.get_env_var, langsmith_utils.get_tracer_project):
-        cast("Any", cached).cache_clear()
-    configure(client=None)
-
-
-@pytest.fixture(autouse=True)
-def langsmith_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    for name in [name for name in os.environ if name.startswith(("LANGSMITH_", "LANGCHAIN_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("LANGSMITH_TRACING", "true")
-    monkeypatch.setenv("LANGSMITH_TRACING_MODE", "otel")
-    monkeypatch.setenv("LANGSMITH_PROJECT", "library")
-    forget_environment()
-    yield monkeypatch
-    monkeypatch.undo()
-    forget_environment()
-
-
-@pytest.fixture
-def traced() -> Iterator[Trace]:
-    provider = TracerProvider()
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    instrumentor = LangSmithInstrumentor()
-    instrumentor.instrument(tracer_provider=provider)
-    yield Trace(provider, exporter)
-    instrumentor.uninstrument()
-    provider.shutdown()
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = False  # so that closing it waits for what its handlers still do
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Yield the address; when the block is over, every handler is."""
-    with Server(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-def attributes(span: ReadableSpan) -> dict[str, Any]:
-    return dict(span.attributes or {})
+from tests.fix_langsmith import LangSmithEnvironment, Trace, serving
 
 
 def test_native_span_inside_a_traceable_is_its_child(traced: Trace) -> None:
@@ -131,164 +43,6 @@ def test_traceable_inside_a_native_span_inside_a_traceable(traced: Trace) -> Non
     assert traced.child("answer", "request")
     assert traced.child("layer", "answer")
     assert traced.child("search", "layer")
-
-
-def test_ids_of_the_run_are_on_its_span(traced: Trace) -> None:
-    runs: list[RunTree] = []
-
-    def remember() -> None:
-        run = get_current_run_tree()
-        assert run is not None
-        runs.append(run)
-
-    @traceable(run_type="tool")
-    def inner() -> None:
-        remember()
-
-    @traceable
-    def outer() -> None:
-        remember()
-        inner()
-
-    outer()
-    root, child = runs
-    assert attributes(traced.one("inner")) | {
-        "langsmith.span.id": str(child.id),
-        "langsmith.trace.id": str(root.id),
-        "langsmith.span.parent_id": str(root.id),
-        "langsmith.span.dotted_order": child.dotted_order,
-        "langsmith.span.kind": "tool",
-        "langsmith.trace.name": "inner",
-        "langsmith.trace.session_name": "library",
-    } == attributes(traced.one("inner"))
-    assert attributes(traced.one("outer"))["langsmith.trace.id"] == str(root.id)
-    assert "langsmith.span.parent_id" not in attributes(traced.one("outer"))
-
-
-def test_times_are_those_of_the_run_and_inside_the_parents(traced: Trace) -> None:
-    @traceable
-    def answer() -> None: ...
-
-    for _ in range(20):
-        with traced.tracer.start_as_current_span("request"):
-            answer()
-    ended = traced.exporter.get_finished_spans()
-    for run, request in zip(ended[::2], ended[1::2], strict=True):
-        assert run.start_time is not None
-        assert request.start_time is not None
-        assert run.start_time >= request.start_time
-        milliseconds = UUID(attributes(run)["langsmith.span.id"]).int >> 80
-        assert run.start_time // 1_000_000 == milliseconds
-
-
-def test_inputs_outputs_usage_metadata_and_tags(traced: Trace) -> None:
-    @traceable(
-        run_type="llm",
-        tags=["fast"],
-        metadata={"ls_provider": "openai", "ls_model_name": "gpt-4o-mini", "nested": {"a": 1}},
-    )
-    def chat(messages: list[dict[str, str]], model: str) -> dict[str, Any]:
-        messages.append({"role": "assistant", "content": f"changed by {model}"})
-        usage = {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
-        return {"messages": [{"role": "assistant", "content": "Hi"}], "usage_metadata": usage}
-
-    chat([{"role": "user", "content": "what?"}], model="gpt-4o-mini")
-    found = attributes(traced.one("chat"))
-    assert json.loads(found["gen_ai.prompt"])["messages"] == [{"role": "user", "content": "what?"}]
-    assert json.loads(found["gen_ai.completion"])["messages"] == [{"role": "assistant", "content": "Hi"}]
-    assert found["gen_ai.usage.input_tokens"] == 11
-    assert found["gen_ai.usage.output_tokens"] == 7
-    assert found["gen_ai.request.model"] == "gpt-4o-mini"
-    assert found["gen_ai.system"] == "openai"
-    assert found["gen_ai.operation.name"] == "chat"
-    assert found["langsmith.span.tags"] == "fast"
-    assert json.loads(found["langsmith.metadata.nested"]) == {"a": 1}
-    assert not [name for name in found if name.startswith("langsmith.metadata.LANGSMITH_")]
-
-
-def test_unknown_model_is_not_said_to_be_langchain(traced: Trace) -> None:
-    traceable(name="step")(lambda: None)()
-    assert "gen_ai.system" not in attributes(traced.one("step"))
-
-
-def test_hidden_inputs_stay_hidden(traced: Trace, langsmith_environment: pytest.MonkeyPatch) -> None:
-    langsmith_environment.setenv("LANGSMITH_HIDE_INPUTS", "true")
-    langsmith_environment.setenv("LANGSMITH_HIDE_OUTPUTS", "true")
-    forget_environment()
-
-    @traceable
-    def answer(secret: str) -> str:
-        return secret
-
-    answer("hunter2")
-    assert "hunter2" not in str(attributes(traced.one("answer")))
-
-
-def test_request_headers_are_no_attribute(traced: Trace) -> None:
-    @traceable(run_type="llm", process_inputs=lambda _: {"extra_headers": {"Authorization": "Bearer x"}})
-    def chat() -> None: ...
-
-    chat()
-    assert "langsmith.request.headers" not in attributes(traced.one("chat"))
-
-
-def test_exception_is_recorded_once_and_whole(traced: Trace) -> None:
-    @traceable
-    def fail() -> None:
-        raise ValueError("boom\n\nsecond paragraph")
-
-    with pytest.raises(ValueError, match="boom"):
-        fail()
-    span = traced.one("fail")
-    (event,) = span.events
-    found = dict(event.attributes or {})
-    assert found["exception.type"] == "ValueError"
-    assert found["exception.message"] == "boom\n\nsecond paragraph"
-    assert str(found["exception.stacktrace"]).count("Traceback (most recent call last)") == 1
-    assert span.status.status_code is StatusCode.ERROR
-    assert (span.status.description or "").startswith("ValueError: boom")
-
-
-def test_exception_passes_through_every_level(traced: Trace) -> None:
-    @traceable
-    async def inner() -> None:
-        raise KeyError("id")
-
-    @traceable
-    async def outer() -> None:
-        with traced.tracer.start_as_current_span("layer"):
-            await inner()
-
-    with pytest.raises(KeyError):
-        asyncio.run(outer())
-    for name in ("inner", "layer", "outer"):
-        (event,) = traced.one(name).events
-        assert dict(event.attributes or {})["exception.type"] == "KeyError"
-        assert traced.one(name).status.status_code is StatusCode.ERROR
-
-
-def test_error_that_is_only_a_text(traced: Trace) -> None:
-    run = RunTree(name="step")
-    run.post()
-    run.end(error="TimeoutError('no answer')\n\nTraceback (most recent call last): …")
-    run.patch()
-    (event,) = traced.one("step").events
-    assert dict(event.attributes or {}) == {
-        "exception.type": "TimeoutError",
-        "exception.message": "TimeoutError('no answer')",
-        "exception.stacktrace": "Traceback (most recent call last): …",
-    }
-
-
-def test_expected_exception_is_no_error(traced: Trace) -> None:
-    @traceable(exceptions_to_handle=(LookupError,))
-    def look() -> None:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        look()
-    assert traced.one("look").status.status_code is StatusCode.UNSET
-    assert traced.one("look").events == ()
 
 
 async def test_sibling_tasks_nest_each_in_its_own_parent(traced: Trace) -> None:
@@ -420,7 +174,7 @@ def test_reduced_stream_ends_with_its_last_item(traced: Trace) -> None:
 
     assert list(stream()) == [1, 2]
     assert traced.child("native", "stream")
-    assert json.loads(attributes(traced.one("stream"))["gen_ai.completion"]) == {"sum": 3}
+    assert json.loads(traced.attributes("stream")["gen_ai.completion"]) == {"sum": 3}
 
 
 def test_thread_with_the_callers_context_and_one_with_only_the_parent(traced: Trace) -> None:
@@ -456,7 +210,7 @@ def test_run_trees_by_hand(traced: Trace) -> None:
     assert traced.child("child", "root")
     assert traced.child("native", "child")
     assert traced.child("leaf", "child")
-    assert json.loads(attributes(traced.one("child"))["gen_ai.completion"]) == {"found": 3}
+    assert json.loads(traced.attributes("child")["gen_ai.completion"]) == {"found": 3}
     assert not trace.get_current_span().get_span_context().is_valid
 
 
@@ -467,7 +221,7 @@ def test_whole_tree_posted_at_once_when_it_is_over(traced: Trace) -> None:
     root.end(outputs={"b": 2})
     root.post(exclude_child_runs=False)
     assert traced.child("child", "root")
-    assert json.loads(attributes(traced.one("root"))["gen_ai.completion"]) == {"b": 2}
+    assert json.loads(traced.attributes("root")["gen_ai.completion"]) == {"b": 2}
 
 
 def test_client_without_a_run_tree(traced: Trace) -> None:
@@ -475,7 +229,7 @@ def test_client_without_a_run_tree(traced: Trace) -> None:
     run_id = langsmith.uuid7()
     client.create_run("step", {"a": 1}, "chain", id=run_id)
     client.update_run(run_id, outputs={"b": 2})
-    assert attributes(traced.one("step"))["langsmith.span.id"] == str(run_id)
+    assert traced.attributes("step")["langsmith.span.id"] == str(run_id)
 
 
 def test_run_for_two_projects_is_one_span(traced: Trace) -> None:
@@ -483,16 +237,16 @@ def test_run_for_two_projects_is_one_span(traced: Trace) -> None:
     run.post()
     run.end()
     run.patch()
-    assert attributes(traced.one("step"))["langsmith.span.id"] == str(run.id)
+    assert traced.attributes("step")["langsmith.span.id"] == str(run.id)
 
 
 def test_run_that_nobody_finishes_ends_when_it_is_collected(traced: Trace) -> None:
     run = RunTree(name="lost")
     run.post()
-    assert traced.spans == {}
+    assert traced.names == set()
     del run
     gc.collect()
-    assert attributes(traced.one("lost"))["langsmith.metadata.unfinished"] is True
+    assert traced.attributes("lost")["langsmith.metadata.unfinished"] is True
 
 
 def test_traceparent_sent_from_a_traceable_names_an_exported_span(traced: Trace) -> None:
@@ -517,9 +271,8 @@ def test_traceparent_sent_from_a_traceable_names_an_exported_span(traced: Trace)
     assert traced.child("downstream", "call")
 
 
-def test_without_tracing_there_is_no_span(traced: Trace, langsmith_environment: pytest.MonkeyPatch) -> None:
-    langsmith_environment.setenv("LANGSMITH_TRACING", "false")
-    forget_environment()
+def test_without_tracing_there_is_no_span(traced: Trace, langsmith_environment: LangSmithEnvironment) -> None:
+    langsmith_environment.set(TRACING="false")
 
     @traceable
     def answer() -> trace.Span:
@@ -527,12 +280,11 @@ def test_without_tracing_there_is_no_span(traced: Trace, langsmith_environment: 
 
     with traced.tracer.start_as_current_span("request") as request:
         assert answer() is request
-    assert list(traced.spans) == ["request"]
+    assert traced.names == {"request"}
 
 
-def test_sampled_out_by_langsmith_is_no_span(traced: Trace, langsmith_environment: pytest.MonkeyPatch) -> None:
-    langsmith_environment.setenv("LANGSMITH_TRACING_SAMPLING_RATE", "0")
-    forget_environment()
+def test_sampled_out_by_langsmith_is_no_span(traced: Trace, langsmith_environment: LangSmithEnvironment) -> None:
+    langsmith_environment.set(TRACING_SAMPLING_RATE="0")
 
     @traceable
     def answer() -> None:
@@ -542,105 +294,4 @@ def test_sampled_out_by_langsmith_is_no_span(traced: Trace, langsmith_environmen
     with traced.tracer.start_as_current_span("request"):
         answer()
     assert traced.child("native", "request")
-    assert set(traced.spans) == {"native", "request"}
-
-
-def test_removed_instrumentation_leaves_langsmith_as_it_was(traced: Trace) -> None:
-    LangSmithInstrumentor().uninstrument()
-    with tracing_context(enabled="local"):
-        traceable(name="step")(lambda: None)()
-    assert traced.spans == {}
-    assert not hasattr(langsmith.RunTree.post, "__wrapped__")
-
-
-class Uploads(BaseHTTPRequestHandler):
-    """Stands where LangSmith is and counts what reaches it."""
-
-    received: list[str]
-
-    def do_GET(self) -> None:
-        self.answer(200)
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.received.append(self.path)
-        self.answer(202)
-
-    def answer(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
-
-
-@pytest.mark.parametrize(("mode", "uploaded"), [("otel", False), ("hybrid", True), ("langsmith", True)])
-def test_only_the_other_modes_upload_and_each_has_one_span(traced: Trace, mode: Any, uploaded: bool) -> None:
-    received: list[str] = []
-    with serving(type("Handler", (Uploads,), {"received": received})) as url:
-        client = langsmith.Client(api_url=url, api_key="none", tracing_mode=mode)
-        traceable(name="answer", client=client)(lambda: None)()
-        client.flush()
-        client.close()
-    assert bool([path for path in received if path.startswith("/runs")]) is uploaded
-    assert traced.one("answer")
-
-
-PROGRAM = """
-    import sys
-    from opentelemetry import trace
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    from ganglion.langsmith import LangSmithInstrumentor
-
-    assert not [name for name in sys.modules if name.startswith("langsmith")]
-
-    def configure():
-        exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        trace.set_tracer_provider(provider)
-        return exporter
-
-    def instrument():
-        LangSmithInstrumentor().instrument()
-
-    def use():
-        global answer
-        from langsmith import traceable
-        @traceable
-        def answer():
-            with trace.get_tracer("service").start_as_current_span("native"):
-                pass
-
-    {order}
-    answer()
-    native, run = exporter.get_finished_spans()
-    assert native.parent.span_id == run.context.span_id, (native.parent, run.context)
-    assert run.name == "answer" and run.parent is None
-"""
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        "exporter = configure(); instrument(); use()",
-        "use(); exporter = configure(); instrument()",
-        "instrument(); use(); import langsmith; langsmith.Client(); exporter = configure()",
-        "use(); instrument(); import langsmith; langsmith.Client(); exporter = configure()",
-    ],
-)
-def test_order_of_imports_does_not_matter(order: str) -> None:
-    """Without any LANGSMITH_ variable but LANGSMITH_TRACING: no key, so nothing is sent anywhere."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LANGSMITH_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(PROGRAM).format(order=order)],
-        env={**environment, "LANGSMITH_TRACING": "true"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert traced.names == {"native", "request"}
