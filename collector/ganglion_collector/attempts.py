@@ -5,11 +5,12 @@
 The note lives in a file without fsync: it has to survive the process, not the machine.
 """
 
-import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from ganglion_collector.component import Position
 
@@ -73,7 +74,7 @@ class Attempts:
 
     def _write(self, note: _Note) -> None:
         self._note = note
-        os.pwrite(self._file, json.dumps(asdict(note)).encode().ljust(_SIZE), 0)
+        os.pwrite(self._file, orjson.dumps(note).ljust(_SIZE), 0)
 
 
 def _after_death(note: _Note) -> _Note:
@@ -88,7 +89,7 @@ def _after_death(note: _Note) -> _Note:
 
 def _read(file: int) -> _Note:
     try:
-        fields: dict[str, Any] = json.loads(os.pread(file, _SIZE, 0))
+        fields: dict[str, Any] = orjson.loads(os.pread(file, _SIZE, 0))
         start, until = Position(**fields.pop("start")), Position(**fields.pop("until"))
         return _Note(start=start, until=until, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):

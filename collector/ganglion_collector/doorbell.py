@@ -7,10 +7,14 @@ The supervisor makes the pipes and keeps both ends open, so that a ring survives
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-__all__ = ["Doorbell", "make_doorbell", "ring"]
+from ganglion_collector.otlp import Signal
+
+__all__ = ["Bells", "Doorbell", "make_doorbell", "ring"]
+
+_PAUSE = 1.0
 
 
 def make_doorbell() -> tuple[int, int]:
@@ -21,11 +25,35 @@ def make_doorbell() -> tuple[int, int]:
     return reading, writing
 
 
-def ring(ends: Sequence[int]) -> None:
+def ring(ends: Iterable[int]) -> None:
     """Wake everyone who waits. A full pipe rings already; a closed one has nobody behind it."""
     for end in ends:
         with suppress(BlockingIOError, BrokenPipeError):
             os.write(end, b"\0")
+
+
+class Bells:
+    """The ends to ring, by the signal that a worker reads.
+
+    Whose signal was stored is woken at once. Everyone is a second later, and once a second while the journal grows:
+    passing over the records of others costs a wake-up, and the trim waits until all have.
+    """
+
+    def __init__(self, ends: Mapping[Signal, Sequence[int]]) -> None:
+        self._ends = ends
+        self._later: asyncio.TimerHandle | None = None
+
+    def ring(self, signals: Collection[Signal]) -> None:
+        """Tell of new records of `signals`; call it in the event loop."""
+        for signal in signals:
+            ring(self._ends.get(signal, ()))
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(_PAUSE, self.ring_all)
+
+    def ring_all(self) -> None:
+        self._later = None
+        for ends in self._ends.values():
+            ring(ends)
 
 
 class Doorbell:

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from ganglion_collector import telemetry
 from ganglion_collector.component import Acceptor, Admission, Receiver, Signal
-from ganglion_collector.doorbell import ring
+from ganglion_collector.doorbell import Bells
 from ganglion_collector.journal import Entry, JournalWriter, Usage
 from ganglion_collector.journal.group_commit import GroupCommit
 from ganglion_collector.journal.store import open_writer
 
 __all__ = ["Intake", "JournalSettings", "MeasuredWriter"]
+
+_TELL_PAUSE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class JournalSettings:
     quota_bytes: int
     deduplication_window: float
     readers: Collection[str]
-    bells: Sequence[int]
+    bells: Bells
 
 
 class Intake:
@@ -50,8 +52,8 @@ class Intake:
                 deduplication_window=settings.deduplication_window,
             )
         )
-        self._group = GroupCommit(writer, readers=settings.readers, on_durable=lambda: ring(settings.bells))
-        ring(settings.bells)
+        self._group = GroupCommit(writer, readers=settings.readers, on_durable=settings.bells.ring)
+        settings.bells.ring_all()
 
     async def start_receiver(self, receiver: Receiver) -> None:
         """Let `receiver` listen. Raises OSError when it cannot."""
@@ -82,6 +84,7 @@ class MeasuredWriter:
 
     def __init__(self, writer: JournalWriter) -> None:
         self._writer = writer
+        self._told_at = 0.0
         self._tell()
 
     @property
@@ -94,15 +97,17 @@ class MeasuredWriter:
         stored = [len(entry.payload) for entry, outcome in zip(entries, outcomes, strict=True) if outcome is True]
         telemetry.count_duplicates(sum(outcome is False for outcome in outcomes))
         if stored:
-            telemetry.observe_commit(len(stored), sum(stored), time.monotonic() - started)
-            self._tell()
+            now = time.monotonic()
+            telemetry.observe_commit(len(stored), sum(stored), now - started)
+            if now >= self._told_at + _TELL_PAUSE:
+                self._tell()
         return outcomes
 
     def trim(self, readers: Collection[str]) -> int:
         freed = self._writer.trim(readers)
         if freed:
             telemetry.count_trimmed(freed)
-            self._tell()
+        self._tell()
         return freed
 
     def usage(self) -> Usage:
@@ -112,5 +117,7 @@ class MeasuredWriter:
         self._writer.close()
 
     def _tell(self) -> None:
+        # Trim runs within a second after each growth, so that the last state is always told.
+        self._told_at = time.monotonic()
         usage = self._writer.usage()
         telemetry.set_journal(usage.size_bytes, usage.quota_bytes, usage.oldest, usage.next)

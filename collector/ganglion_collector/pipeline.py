@@ -27,7 +27,7 @@ from ganglion_collector.component import (
 from ganglion_collector.config import CollectorConfig, Pipeline
 from ganglion_collector.dead_letters import DeadLetters
 from ganglion_collector.delivery import Delivery, DeliverySettings, Health
-from ganglion_collector.doorbell import Doorbell
+from ganglion_collector.doorbell import Bells, Doorbell
 from ganglion_collector.extensions.journal import JournalConfig
 from ganglion_collector.intake import Intake, JournalSettings
 from ganglion_collector.journal.store import open_reader
@@ -101,16 +101,23 @@ def places(config: CollectorConfig, home: Path) -> Places:
 
 
 def make_intake(config: CollectorConfig, where: Places, bells: Sequence[int]) -> Intake:
-    """Return the receiver process's inside; its receivers come from `make_receivers`."""
+    """Return the receiver process's inside; `bells` are in the order of `routes`. Receivers: `make_receivers`."""
     journal = journal_config(config)
     settings = JournalSettings(
         directory=where.journal,
         quota_bytes=journal.quota_mib * 1024 * 1024,
         deduplication_window=journal.deduplication_window,
         readers=tuple(route.name for route in routes(config)),
-        bells=bells,
+        bells=_bells(config, bells),
     )
     return Intake(settings, _admissions(config))
+
+
+def _bells(config: CollectorConfig, ends: Sequence[int]) -> Bells:
+    by_signal: dict[Signal, list[int]] = {}
+    for route, end in zip(routes(config), ends, strict=False):
+        by_signal.setdefault(Signal(config.pipelines[route.pipeline].signal), []).append(end)
+    return Bells(by_signal)
 
 
 def make_receivers(

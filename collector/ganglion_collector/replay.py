@@ -60,7 +60,7 @@ async def _deliver(config: CollectorConfig, letter: DeadLetter, exporters: dict[
     if letter.reader not in exporters:
         route = next((route for route in routes(config) if route.name == letter.reader), None)
         if route is None:
-            return f"the configuration has no {letter.reader}"
+            return f"the configuration has no {letter.reader}; name one that has it by --config"
         component = config.exporters[route.exporter]
         exporter = component.factory.create(component.config)
         await exporter.start()

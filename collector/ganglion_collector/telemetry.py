@@ -8,7 +8,7 @@ Collector's names are exposed without `_total`, as the Collector does (`ganglion
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from prometheus_client import Counter, Gauge, Histogram, values
 
@@ -107,70 +107,82 @@ _DUPLICATES = Counter("ganglion_journal_duplicate_requests", "Retried requests r
 _TRIMMED = Counter("ganglion_journal_trimmed_bytes", "Bytes given back to the disk.")
 
 
+_M = TypeVar("_M", Counter, Gauge, Histogram)
+_children: dict[tuple[object, ...], Any] = {}
+
+
+def _child(metric: _M, *labels: str) -> _M:
+    """Return the metric with these labels; to find it again by its own means costs as much as to count."""
+    child: _M | None = _children.get((metric, *labels))
+    if child is None:
+        child = _children[metric, *labels] = metric.labels(*labels)
+    return child
+
+
 def count_accepted(signal: Signal, receiver: str, transport: str, items: int) -> None:
     """Count items acknowledged; `transport` is `grpc` or `http`."""
-    _ACCEPTED[signal].labels(receiver, transport).inc(items)
+    _child(_ACCEPTED[signal], receiver, transport).inc(items)
 
 
 def count_refused(signal: Signal, receiver: str, transport: str, items: int) -> None:
     """Count items refused: no room, no valid credentials, or wrong in themselves."""
-    _REFUSED[signal].labels(receiver, transport).inc(items)
+    _child(_REFUSED[signal], receiver, transport).inc(items)
 
 
 def count_failed(signal: Signal, receiver: str, transport: str, items: int) -> None:
     """Count items lost to an internal error of the receiver; the sender was told."""
-    _FAILED[signal].labels(receiver, transport).inc(items)
+    _child(_FAILED[signal], receiver, transport).inc(items)
 
 
 def count_request(receiver: str, transport: str, outcome: str) -> None:
     """Count one request; `outcome` is one of a few words, such as `success`, `refused`, `failure`."""
-    _REQUESTS.labels(receiver, transport, outcome).inc()
+    _child(_REQUESTS, receiver, transport, outcome).inc()
 
 
 def prepare_exporter(signal: Signal, exporter: str) -> None:
     """Expose an exporter's counters as 0 before anything happens."""
     for counters in (_SENT, _SEND_FAILED, _ENQUEUE_FAILED):
-        counters[signal].labels(exporter, signal.value)
-    _IN_FLIGHT.labels(exporter, signal.value).set(0)
-    _OLDEST_WAITING.labels(exporter, signal.value).set(0)
+        _child(counters[signal], exporter, signal)
+    _child(_IN_FLIGHT, exporter, signal).set(0)
+    _child(_OLDEST_WAITING, exporter, signal).set(0)
 
 
 def count_sent(signal: Signal, exporter: str, items: int) -> None:
-    _SENT[signal].labels(exporter, signal.value).inc(items)
+    _child(_SENT[signal], exporter, signal).inc(items)
 
 
 def count_send_failed(signal: Signal, exporter: str, items: int) -> None:
     """Count items in an attempt that failed, or that the destination rejected; a retried item counts each time."""
-    _SEND_FAILED[signal].labels(exporter, signal.value).inc(items)
+    _child(_SEND_FAILED[signal], exporter, signal).inc(items)
 
 
 def count_enqueue_failed(signal: Signal, exporter: str, items: int) -> None:
-    _ENQUEUE_FAILED[signal].labels(exporter, signal.value).inc(items)
+    _child(_ENQUEUE_FAILED[signal], exporter, signal).inc(items)
 
 
 def count_dead_lettered(signal: Signal, exporter: str, items: int, reason: str) -> None:
     """Count items moved to the dead letters; `reason` is one of a few words, never an error's text."""
-    _DEAD_LETTERED.labels(exporter, signal.value, reason).inc(items)
+    _child(_DEAD_LETTERED, exporter, signal, reason).inc(items)
 
 
 def set_in_flight(signal: Signal, exporter: str, requests: int) -> None:
-    _IN_FLIGHT.labels(exporter, signal.value).set(requests)
+    _child(_IN_FLIGHT, exporter, signal).set(requests)
 
 
 def observe_export(signal: Signal, exporter: str, items: int, seconds: float) -> None:
     """Record a successful attempt."""
-    _EXPORT_SECONDS.labels(exporter, signal.value).observe(seconds)
-    _BATCH_ITEMS.labels(exporter, signal.value).observe(items)
+    _child(_EXPORT_SECONDS, exporter, signal).observe(seconds)
+    _child(_BATCH_ITEMS, exporter, signal).observe(items)
 
 
 def set_position(signal: Signal, exporter: str, sequence: int) -> None:
     """Tell how far in the journal an exporter has come."""
-    _POSITION.labels(exporter, signal.value).set(sequence)
+    _child(_POSITION, exporter, signal).set(sequence)
 
 
 def set_oldest_waiting(signal: Signal, exporter: str, received_at: int) -> None:
     """Tell when the first item in hand was received, in Unix nanoseconds; 0 when none waits."""
-    _OLDEST_WAITING.labels(exporter, signal.value).set(received_at / 1e9)
+    _child(_OLDEST_WAITING, exporter, signal).set(received_at / 1e9)
 
 
 def set_journal(size_bytes: int, quota_bytes: int, oldest: int, following: int) -> None:

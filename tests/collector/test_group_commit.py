@@ -98,7 +98,7 @@ async def test_all_that_wait_share_the_next_commit(held: HeldWriter) -> None:
 
 async def test_answer_and_doorbell_come_after_the_commit(tmp_path: Path, held: HeldWriter) -> None:
     seen: list[list[bytes]] = []
-    group = GroupCommit(held, on_durable=lambda: seen.append(payloads(tmp_path)))
+    group = GroupCommit(held, on_durable=lambda _signals: seen.append(payloads(tmp_path)))
     (task,) = await begin(group, held, b"first")
     assert not task.done()
     assert not seen

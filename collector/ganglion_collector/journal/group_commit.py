@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from ganglion_collector.errors import RefusedError
 from ganglion_collector.journal import Entry, JournalWriter
+from ganglion_collector.otlp import Signal
 
 __all__ = ["GroupCommit"]
 
@@ -35,15 +37,13 @@ class _Queue:
 
     waiting: deque[_Waiting] = field(default_factory=deque[_Waiting])
     size: int = 0
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def put(self, waiting: _Waiting) -> None:
         self.waiting.append(waiting)
         self.size += len(waiting.entry.payload)
-        self.arrived.set()
 
     def take(self) -> list[_Waiting]:
-        """Return the next group: at least one, else as many as fit into its bound."""
+        """Return the next group: at least one if any waits, else as many as fit into its bound."""
         group: list[_Waiting] = []
         size = 0
         while self.waiting and (not group or size + len(self.waiting[0].entry.payload) <= _GROUP_BYTES):
@@ -61,11 +61,15 @@ class GroupCommit:
     Args:
         writer: closed by `close`.
         readers: the configured readers; what all of them have committed is trimmed, off the path of the answers.
-        on_durable: called in the loop after every commit that stored something: the doorbell.
+        on_durable: called in the loop after every commit that stored something, with its signals: the doorbell.
     """
 
     def __init__(
-        self, writer: JournalWriter, *, readers: Collection[str] = (), on_durable: Callable[[], None] | None = None
+        self,
+        writer: JournalWriter,
+        *,
+        readers: Collection[str] = (),
+        on_durable: Callable[[Collection[Signal]], None] | None = None,
     ) -> None:
         self._writer = writer
         self._readers = tuple(readers)
@@ -73,8 +77,13 @@ class GroupCommit:
         self._queue = _Queue()
         self._grown = asyncio.Event()
         self._closing = False
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="journal")
-        self._committing = asyncio.create_task(self._commit_loop())
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._loop = asyncio.get_running_loop()
+        # A thread and a queue of our own: a commit through an executor's futures costs twice as much.
+        self._groups: SimpleQueue[list[_Waiting]] = SimpleQueue()
+        self._committer = threading.Thread(target=self._commit_groups, name="journal-commit", daemon=True)
+        self._committer.start()
         self._trimming = asyncio.create_task(self._trim_loop())
 
     async def append(self, entry: Entry) -> None:
@@ -91,45 +100,54 @@ class GroupCommit:
             raise RefusedError("the collector is shutting down", _CLOSED_RETRY_AFTER)
         if self._queue.size and self._queue.size + len(entry.payload) > _WAITING_BYTES:
             raise RefusedError("too many requests wait for the disk", _BUSY_RETRY_AFTER)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._loop.create_future()
         self._queue.put(_Waiting(entry, done))
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._hand_over)  # what else has arrived by then is in the same commit
         await done
 
     async def close(self) -> None:
         """Refuse what comes, commit and answer what waits, release the journal. Safe twice."""
         self._closing = True
-        self._queue.arrived.set()
-        await self._committing
+        await self._idle.wait()
         self._trimming.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._trimming
         await asyncio.to_thread(self._release)
 
     def _release(self) -> None:
-        self._threads.shutdown()
+        self._groups.put([])
+        self._committer.join()
         self._writer.close()
 
-    async def _commit_loop(self) -> None:
-        while self._queue.waiting or not self._closing:
-            await self._queue.arrived.wait()
-            self._queue.arrived.clear()
-            while group := self._queue.take():
-                await self._commit(group)
+    def _hand_over(self) -> None:
+        """Give the committing thread all that waits, or nothing more to do."""
+        if group := self._queue.take():
+            self._groups.put(group)
+        else:
+            self._idle.set()
 
-    async def _commit(self, group: list[_Waiting]) -> None:
-        loop = asyncio.get_running_loop()
-        outcomes = await loop.run_in_executor(self._threads, self._append, [one.entry for one in group])
+    def _commit_groups(self) -> None:
+        while group := self._groups.get():
+            outcomes = self._append([one.entry for one in group])
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+                self._loop.call_soon_threadsafe(self._answer, group, outcomes)
+
+    def _answer(self, group: Sequence[_Waiting], outcomes: Sequence[bool | Exception]) -> None:
         self._queue.answered(group)
+        self._hand_over()
         for waiting, outcome in zip(group, outcomes, strict=True):
             _answer(waiting.done, outcome)
-        if any(outcome is True for outcome in outcomes):
+        stored = {one.entry.signal for one, outcome in zip(group, outcomes, strict=True) if outcome is True}
+        if stored:
             self._grown.set()
-            self._ring()
+            self._ring(stored)
 
-    def _ring(self) -> None:
+    def _ring(self, signals: Collection[Signal]) -> None:
         try:
             if self._on_durable:
-                self._on_durable()
+                self._on_durable(signals)
         except Exception:  # what is durable stays acknowledged, whoever cannot be told
             logger.exception("journal: cannot tell of new records")
 
@@ -152,7 +170,7 @@ class GroupCommit:
         while True:
             await self._grown.wait()
             self._grown.clear()
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._trim)
+            await asyncio.to_thread(self._trim)
             usage = self._writer.usage()
             if usage.size_bytes > usage.quota_bytes // _IDLE_SHARE:
                 self._grown.set()
