@@ -43,8 +43,9 @@ class Drops:
         self._last_report = float("-inf")
 
     def add(self, reason: str, items: int = 1) -> None:
-        with self._lock:
-            self._counts[reason] += items
+        if items:
+            with self._lock:
+                self._counts[reason] += items
 
     def sent(self, items: int) -> None:
         with self._lock:

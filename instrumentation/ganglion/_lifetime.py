@@ -24,7 +24,7 @@ def at_end(end: End, patience: float) -> None:
     """
     atexit.register(end)
     _on_sigterm(end, patience)
-    _register(end, started=True)
+    _register(end)  # for a child that spawn or forkserver has started, and which configures itself
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=partial(_register, end))
 
@@ -44,12 +44,11 @@ def _on_sigterm(end: End, patience: float) -> None:
         signal.signal(signal.SIGTERM, handle)
 
 
-def _register(end: End, *, started: bool = False) -> None:
+def _register(end: End) -> None:
     # A child of multiprocessing skips atexit, and forgets at its start which finalizers it has; what is registered
-    # for "after fork" survives that and runs then. `started`: this is such a child (spawn, forkserver).
+    # for "after fork" survives that and runs then.
     util: Any = sys.modules.get("multiprocessing.util")
-    process: Any = sys.modules.get("multiprocessing.process")
-    if util is not None and (not started or process.parent_process() is not None):
+    if util is not None:
         util.register_after_fork(end, partial(_finalize, util))
 
 

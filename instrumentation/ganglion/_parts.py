@@ -10,7 +10,7 @@ from typing import Any
 
 import wrapt
 
-from ganglion import _threads, logs
+from ganglion import _baggage, _threads, logs
 from ganglion._settings import Settings
 
 __all__ = ["install_parts"]
@@ -25,12 +25,13 @@ _INSTRUMENTORS = {
 
 
 def install_parts(settings: Settings, resource: Mapping[str, Any]) -> None:
-    """Install logs, the handing over of contexts, and our instrumentors for when their libraries are imported.
+    """Install logs, the handing over of context, and instrumentors that wait for the import of their libraries.
 
     They are no entry points, so another distribution that runs where Ganglion is installed stays as it is.
     `resource` tells each log where it comes from.
     """
     _threads.install()
+    _baggage.install(settings.baggage_origins, trust=settings.trust_baggage)
     logs.install(
         level=settings.log_level,
         log_format=settings.log_format,

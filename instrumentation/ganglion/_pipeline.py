@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ganglion._drops import Drops, observe
+from ganglion._fork import Gate
 
 __all__ = ["BatchLogs", "BatchSpans", "Limits", "Queue"]
 
@@ -84,6 +85,8 @@ class Queue(Generic[T]):
     """The number of waiting items at which the thread is to be woken."""
     _given_up: bool
     """Whether the time to send what waits is over."""
+    _in_flight: list[T]
+    """What the exporter is being called with."""
 
     def __init__(
         self, signal: str, limits: Limits, export: Callable[[Sequence[T]], bool], close: Callable[[], object]
@@ -93,6 +96,7 @@ class Queue(Generic[T]):
         self._export = export
         self._close_exporter = close
         self._closed = False
+        self._gate = Gate()
         self._begin()
         self._start()
         observe(self)
@@ -146,16 +150,19 @@ class Queue(Generic[T]):
         dropped = self.drops.total
         thread = self._thread
         if thread is not None:
-            thread.join(max(0.0, timeout))
+            thread.join(max(0.0, timeout - _LAST_CALL))
         self._given_up = True
-        self._close_exporter()
-        if thread is not None:
-            thread.join(_LAST_CALL)
-        self._drop_rest()
-        self.drops.report()
+        with suppress_instrumentation():  # what is logged from here on cannot be sent, and is not to be counted
+            self._close_exporter()
+            if thread is not None:
+                thread.join(_LAST_CALL)
+            self._drop_rest()
+            self.drops.report()
         return self.drops.total == dropped
 
     def _drop_rest(self) -> None:
+        in_flight, self._in_flight = self._in_flight, []  # an export that nothing can interrupt
+        self.drops.add("shutdown", len(in_flight))
         with suppress(IndexError):
             while True:
                 if not isinstance(self._items.popleft(), threading.Event):
@@ -169,6 +176,7 @@ class Queue(Generic[T]):
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._given_up = False
+        self._in_flight = []
 
     def _begin_again(self) -> None:
         self._begin()
@@ -223,20 +231,28 @@ class Queue(Generic[T]):
                 done.set()
 
     def _send(self, batch: list[T]) -> None:
+        self._in_flight = batch
+        taken = self._tried(batch)
+        batch, self._in_flight = self._in_flight, []
+        if taken:
+            self.drops.sent(len(batch))
+        else:
+            self.drops.add("shutdown" if self._given_up else "export_failed", len(batch))
+
+    def _tried(self, batch: list[T]) -> bool:
         for _ in range(_ATTEMPTS):
             if self._given_up:
-                self.drops.add("shutdown", len(batch))
-                return
+                break
             if self._exported(batch):
-                self.drops.sent(len(batch))
-                return
+                return True
             if self._closed or len(self._items) >= self.limits.queue_size:
                 break  # newer items need the place, or the time
-        self.drops.add("export_failed", len(batch))
+        return False
 
     def _exported(self, batch: list[T]) -> bool:
         try:
-            return self._export(batch)
+            with self._gate:
+                return self._export(batch)
         except Exception:
             # An exporter is foreign code, and without this thread nothing would be sent any more.
             _logger.exception("The exporter of %s failed", self.drops.signal)

@@ -1,0 +1,203 @@
+"""Processes that fork, before and after the first item was sent: every child sends its own, none its parent's."""
+
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from ganglion_collector.testing import OTLPSink
+
+from tests.instrumentation.programs import (
+    BIN,
+    answered,
+    bodies,
+    environment,
+    free_port,
+    logs_of,
+    run,
+    spans_of,
+    started,
+)
+
+PROTOCOLS = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+
+
+FORKING = """
+import os
+import ganglion
+
+ganglion.configure()
+log = ganglion.get_logger("family")
+log.info("sent by the parent")
+assert ganglion.flush()
+log.info("waiting in the parent")
+children = []
+for number in range(3):
+    child = os.fork()
+    if not child:
+        with ganglion.trace_span(f"child {number}"):
+            log.info(f"child {number}")
+        os._exit(0 if ganglion.flush() else 1)
+    children.append(child)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+log.info("parent again")
+"""
+
+
+@PROTOCOLS
+async def test_a_forked_child_sends_its_own_and_nothing_of_its_parent(
+    sink: OTLPSink, protocol: str, tmp_path: Path
+) -> None:
+    program = await run(FORKING, environment(sink, protocol), tmp_path)
+
+    assert program.process.returncode == 0, program.output
+    sent = Counter(body for body in bodies(sink) if not body.endswith(("_started", "_completed")))
+    assert sent == Counter(
+        ["sent by the parent", "waiting in the parent", "parent again", *(f"child {number}" for number in range(3))]
+    )
+    assert Counter(span["name"] for span in spans_of(sink)) == Counter(f"child {number}" for number in range(3))
+
+
+@PROTOCOLS
+async def test_each_process_is_an_instance_of_its_own(sink: OTLPSink, protocol: str, tmp_path: Path) -> None:
+    await run(FORKING, environment(sink, protocol), tmp_path)
+
+    resources = [record["resource"] for record in logs_of(sink)]
+    instances = {resource["service.instance.id"] for resource in resources}
+    processes = {resource["process.pid"] for resource in resources}
+    assert len(instances) == len(processes) == 4
+
+
+MULTIPROCESSING = """
+import multiprocessing, sys
+import ganglion
+
+ganglion.configure()
+log = ganglion.get_logger("family")
+
+def work(number):
+    log.info(f"child {number}")
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    log.info("parent")
+    children = [context.Process(target=work, args=(number,)) for number in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_children_of_multiprocessing_send_what_they_have_at_their_end(
+    sink: OTLPSink, method: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(MULTIPROCESSING)
+    async with started([BIN / "python", path, method], environment(sink), tmp_path) as program:
+        assert await program.ends() == 0, program.output
+
+    assert sorted(bodies(sink)) == ["child 0", "child 1", "parent"]
+
+
+WSGI = """
+import os
+import ganglion
+
+ganglion.configure()
+log = ganglion.get_logger("shop")
+log.info("loaded")
+
+def app(environ, start_response):
+    with ganglion.trace_span("buy"):
+        log.info("bought" + environ["PATH_INFO"])
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+"""
+
+
+@PROTOCOLS
+async def test_gunicorn_with_preload_sends_from_every_worker(sink: OTLPSink, protocol: str, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(WSGI)
+    port = free_port()
+    argv: list[str | Path] = [BIN / "gunicorn", "--preload", "-w", "3", "-b", f"127.0.0.1:{port}", "--no-control-socket", "app:app"]
+    async with started(argv, environment(sink, protocol), tmp_path) as program:
+        await answered(f"http://127.0.0.1:{port}/first", program)
+        workers = [await bought(port, number) for number in range(60)]
+        assert await program.terminate() == 0
+
+    sent = Counter(bodies(sink))
+    assert sent["loaded"] == 1
+    assert all(sent[f"bought/{number}"] == 1 for number in range(60))
+    assert {record["resource"]["process.pid"] for record in logs_of(sink) if record["body"] != "loaded"} >= set(workers)
+    assert len({span["resource"]["service.instance.id"] for span in spans_of(sink)}) == len(set(workers)) > 1
+
+
+async def bought(port: int, number: int) -> int:
+    async with httpx.AsyncClient() as client:
+        return int((await client.get(f"http://127.0.0.1:{port}/{number}")).text)
+
+
+ASGI = """
+import logging, os
+from fastapi import FastAPI
+
+logger = logging.getLogger("shop")
+app = FastAPI()
+
+@app.get("/{number}")
+async def buy(number: int) -> int:
+    logger.info("bought %d", number)
+    return os.getpid()
+"""
+
+
+async def test_uvicorn_with_workers_sends_from_every_worker(sink: OTLPSink, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(ASGI)
+    port = free_port()
+    uvicorn: list[str | Path] = [BIN / "uvicorn", "app:app", "--port", str(port), "--workers", "2"]
+    async with started([BIN / "opentelemetry-instrument", *uvicorn], environment(sink), tmp_path) as program:
+        await program.says("Application startup complete", 2)
+        workers = [await bought(port, number) for number in range(40)]
+        await program.terminate()
+
+    sent = Counter(bodies(sink))
+    assert all(sent[f"bought {number}"] == 1 for number in range(40)), program.output
+    pids = {record["resource"]["process.pid"] for record in logs_of(sink) if record["body"].startswith("bought")}
+    assert pids == set(workers)
+
+
+FORKING_WHILE_HANGING = """
+import os, time
+import ganglion
+from opentelemetry import metrics
+
+ganglion.configure()
+log = ganglion.get_logger("family")
+metrics.get_meter("family").create_counter("forks").add(1)
+log.info("sent to nobody")
+time.sleep(1)  # the exporters are in the middle of their calls
+for number in range(3):
+    child = os.fork()
+    if not child:
+        log.info(f"child {number}")
+        start = time.monotonic()
+        ganglion.shutdown(1.0)
+        os._exit(0 if time.monotonic() - start < 3 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@PROTOCOLS
+async def test_a_fork_while_the_collector_hangs_blocks_nobody(protocol: str, tmp_path: Path, hanging: str) -> None:
+    env = environment(None) | {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": hanging,
+        "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        "GANGLION_SHUTDOWN_TIMEOUT": "1",
+    }
+    program = await run(FORKING_WHILE_HANGING, env, tmp_path)
+
+    assert program.process.returncode == 0, program.output
+    assert sum("items of logs dropped" in line for line in program.lines) == 4
