@@ -24,7 +24,7 @@ down: $(STAMP) ## Stop everything; data stays.
 	@$(BIN)/ganglion down
 
 demo: $(STAMP) ## Send real requests through an instrumented service and show a trace.
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(STAMP) ## Run the tests; ARGS= goes to pytest.
 	@$(BIN)/python -m pytest $(ARGS)

@@ -187,9 +187,8 @@ def _show(outcome: Outcome, logs: list[dict[str, Any]]) -> None:
         raise DemoError(f"the service printed no log of the trace {slow}")
     wait_for_trace(slow, spans=8, logs=wanted)
     stored = wait_for_logs("rag-service", min(log["timestamp"] for log in logs), len(logs))
-    print(
-        f"\nIt printed {len(logs)} logs; in PostgreSQL are {stored}. Why did one question take so long?\n", flush=True
-    )
+    print(f"\nIt printed {len(logs)} logs; in PostgreSQL are {stored}.")
+    print("Why did one question take so long?\n", flush=True)
     subprocess.run([BIN / "ganglion", "trace", slow], check=True)
     print(f"\ntrace id: {slow}")
     print("\nMore to ask:")

@@ -109,7 +109,7 @@ def _shown(answer: Answer) -> dict[str, Any]:
             {"id": chunk.id, "heading": chunk.heading, "relevance": round(relevance[chunk.id], 3)}
             for chunk in answer.generated.sources
         ],
-        "scores": {name: round(score, 3) for name, score in answer.evaluation.scores.items()},
+        "scores": dict(answer.evaluation.scores),
         "tier": answer.evaluation.tier,
         "unsupported": list(answer.evaluation.unsupported),
         "tokens": answer.generated.input_tokens + answer.generated.output_tokens,

@@ -46,6 +46,7 @@ def evaluate(question: str, answer: str, sources: Sequence[Chunk], index: Index)
             "answer_relevancy": index.covered(content_words(question), content_words(answer)) if claims else 0.0,
             "context_precision": _precision([any(_supports(source, claim) for claim in claims) for source in sources]),
         }
+        scores = {name: round(score, 3) for name, score in scores.items()}
         rag.ragas_score_computed(**scores)
         overall = min(scores["faithfulness"], scores["answer_relevancy"])
         tier: Tier = "good" if overall >= 0.7 else "fair" if overall >= 0.4 else "poor"

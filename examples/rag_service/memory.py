@@ -59,7 +59,7 @@ class Memory:
                 if len(self._sessions) > _SESSIONS:
                     self._sessions.popitem(last=False)
             if kept is not grown:
-                ratio = kept.tokens / grown.tokens
+                ratio = round(kept.tokens / grown.tokens, 3)
                 rag.history_summarized(ratio=ratio, turns=len(grown.turns) - len(kept.turns))
             rag.history_stored(turns=len(kept.turns), tokens=kept.tokens)
 

@@ -93,7 +93,7 @@ class Retriever:
             index, candidates = self._candidates(query, switches)
             hits = _reranked(query, index, candidates)[:_RESULTS]
             relevance = sum(score for score, _ in hits) / len(hits) if hits else 0.0
-            rag.chunks_retrieved(count=len(hits), relevance=relevance)
+            rag.chunks_retrieved(count=len(hits), relevance=round(relevance, 3))
             step.set(results=len(hits))
             return Found(hits, index)
 
