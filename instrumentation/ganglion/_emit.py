@@ -16,7 +16,7 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, get_current_span
 
-from ganglion._render import MOST_FIELDS, Plain, Record, console_line, failure, json_line, plain, text
+from ganglion._render import MOST_FIELDS, Plain, Record, console_line, failure, field_name, json_line, plain, text
 from ganglion.context import ATTRIBUTES
 from ganglion.context import fields as bound_fields
 
@@ -142,7 +142,7 @@ def _sorted(given: Mapping[str, object]) -> tuple[dict[str, Plain], Mapping[str,
     fields: dict[str, Plain] = {}
     own: dict[str, str] = {}
     for key, value in given.items():
-        name = key if type(key) is str and key.isascii() else text(key)
+        name = field_name(key)
         if name in _FIELD_OF:
             if value is not None:
                 own[_FIELD_OF[name]] = text(value)

@@ -20,6 +20,7 @@ __all__ = [
     "Record",
     "console_line",
     "failure",
+    "field_name",
     "json_line",
     "plain",
     "text",
@@ -32,6 +33,7 @@ MOST_FIELDS = 100
 _MOST_ITEMS = 1_000
 _DEEPEST = 8
 _LONGEST_KEY = 200
+_NODE = 32
 _SIMPLE = frozenset({str, bool, int, float, type(None)})
 _SEQUENCES = (list, tuple, set, frozenset)
 
@@ -83,6 +85,11 @@ def text(value: object) -> str:
     return string if string.isascii() else string.encode("utf-8", "backslashreplace").decode()
 
 
+def field_name(key: object) -> str:
+    """Return a field's key as a name that JSON and OTLP take; OTLP takes no empty one."""
+    return key if type(key) is str and key and key.isascii() else text(key) or "unnamed"
+
+
 def plain(value: object) -> Plain:
     """Return `value` as JSON and OTLP can both carry it; what they cannot becomes its repr. Never raises."""
     kind = type(value)
@@ -106,13 +113,14 @@ class _Walk:
         self._left = LONGEST
 
     def plain(self, value: object, within: tuple[int, ...]) -> Plain:
-        if self._left <= 0 or id(value) in within or len(within) >= _DEEPEST:
+        if id(value) in within or len(within) >= _DEEPEST:
             return "…"
+        self._left -= _NODE
         try:
             result = self._of(value, (*within, id(value)))
         except Exception:  # noqa: BLE001 - whatever a stranger's container or __repr__ raises
             return f"<{type(value).__name__}, which has no text>"
-        self._left -= len(result) + 8 if isinstance(result, str) else 8
+        self._left -= len(result) if isinstance(result, str) else 0
         return result
 
     def _of(self, value: object, within: tuple[int, ...]) -> Plain:
@@ -125,14 +133,22 @@ class _Walk:
         return _single(value)
 
     def _mapping(self, value: Mapping[object, object], within: tuple[int, ...]) -> dict[str, Plain]:
-        found = {text(key)[:_LONGEST_KEY]: self.plain(item, within) for key, item in islice(value.items(), _MOST_ITEMS)}
-        if len(value) > _MOST_ITEMS:
+        found: dict[str, Plain] = {}
+        for key, item in islice(value.items(), _MOST_ITEMS):
+            if self._left <= 0:
+                break
+            found[field_name(key)[:_LONGEST_KEY]] = self.plain(item, within)
+        if len(value) > len(found):
             found["…"] = f"{len(value)} items"
         return found
 
     def _items(self, values: Collection[object], within: tuple[int, ...]) -> list[Plain]:
-        found = [self.plain(item, within) for item in islice(values, _MOST_ITEMS)]
-        return [*found, f"… ({len(values)} items)"] if len(values) > _MOST_ITEMS else found
+        found: list[Plain] = []
+        for item in islice(values, _MOST_ITEMS):
+            if self._left <= 0:
+                break
+            found.append(self.plain(item, within))
+        return [*found, f"… ({len(values)} items)"] if len(values) > len(found) else found
 
 
 def _single(value: object) -> Plain:

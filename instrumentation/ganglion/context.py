@@ -1,9 +1,8 @@
 """Who and what a request is for: fields bound once, in every log and on every span of it.
 
 The fields are one immutable mapping in one context variable. So an asyncio task has what its maker had, and what a task
-binds, neither its maker nor its siblings see. Threads and executors do as tasks do after
-`ganglion.configure`. A synchronous dependency of FastAPI runs in a thread: what it binds is for that thread alone, so bind in
-a coroutine.
+binds, neither its maker nor its siblings see. Threads and executors do as tasks do after `ganglion.configure`.
+A synchronous dependency of FastAPI runs in a thread, and what it binds is for that thread alone: bind in a coroutine.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class bound:  # noqa: N801 - read as a word: with bound(user_id=...)
     What `bind` does inside to other fields stays.
     """
 
-    def __init__(self, **fields: object) -> None:
+    def __init__(self, /, **fields: object) -> None:
         self._fields = fields
         self._before: list[Mapping[str, str]] = []
 

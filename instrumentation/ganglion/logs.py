@@ -90,7 +90,7 @@ def uninstall() -> None:
 class _BoundLogger(structlog.BoundLoggerBase):
     """structlog's interface without its chain of processors, which costs as much as all the rest."""
 
-    def bind(self, **new_values: Any) -> Self:
+    def bind(self, /, **new_values: Any) -> Self:
         return type(self)(self._logger, [], {**self._context, **new_values})
 
     def unbind(self, *keys: str) -> Self:
@@ -99,7 +99,7 @@ class _BoundLogger(structlog.BoundLoggerBase):
     def try_unbind(self, *keys: str) -> Self:
         return self.unbind(*keys)
 
-    def new(self, **new_values: Any) -> Self:
+    def new(self, /, **new_values: Any) -> Self:
         return type(self)(self._logger, [], new_values)
 
     def is_enabled_for(self, level: int) -> bool:
@@ -108,12 +108,12 @@ class _BoundLogger(structlog.BoundLoggerBase):
     def get_effective_level(self) -> int:
         return _threshold
 
-    def log(self, level: int, event: object = None, *args: object, **fields: Any) -> None:
+    def log(self, level: int, event: object = None, /, *args: object, **fields: Any) -> None:
         if level >= _threshold:
             given = {**self._context, **fields} if self._context else fields
             _emit(self._logger, level, _interpolated(event, args) if args else event, given)
 
-    async def alog(self, level: int, event: object = None, *args: object, **fields: Any) -> None:
+    async def alog(self, level: int, event: object = None, /, *args: object, **fields: Any) -> None:
         self.log(level, event, *args, **fields)
 
 
@@ -126,14 +126,14 @@ def _add_methods() -> None:
 
 
 def _methods(level: int, *, is_exception: bool) -> tuple[Callable[..., None], Callable[..., Coroutine[Any, Any, None]]]:
-    def log(self: _BoundLogger, event: object = None, *args: object, **fields: Any) -> None:
+    def log(self: _BoundLogger, event: object = None, /, *args: object, **fields: Any) -> None:
         if level < _threshold:
             return
         if is_exception:
             fields.setdefault("exc_info", True)
         self.log(level, event, *args, **fields)
 
-    async def alog(self: _BoundLogger, event: object = None, *args: object, **fields: Any) -> None:
+    async def alog(self: _BoundLogger, event: object = None, /, *args: object, **fields: Any) -> None:
         log(self, event, *args, **fields)
 
     return log, alog

@@ -43,7 +43,7 @@ class trace_span:  # noqa: N801 - read as a verb: with trace_span("file_parsing"
     A cancelled task ends in a warning, a generator closed early in `_completed`. One object is one span.
     """
 
-    def __init__(self, name: str, **attributes: object) -> None:
+    def __init__(self, name: str, /, **attributes: object) -> None:
         self._name = name
         self._attributes = attributes
         self._logger = _module_of_caller()
