@@ -12,6 +12,7 @@ Neither touches the lifespan, nor a request that comes to an application mounted
 import asyncio
 import copy
 import logging
+import os
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -30,6 +30,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from ganglion._baggage import received
 from ganglion.context import bind, fields, unbind
 from ganglion.logs import get_logger
 
@@ -53,7 +54,7 @@ class _Request:
     path: str
     client: str | None
     trace_id: int | None
-    fields: Mapping[str, str]
+    given: Mapping[str, str]
     ignored: tuple[tuple[str, str], ...]
     started: float = field(default_factory=perf_counter)
     span: trace.Span = trace.INVALID_SPAN
@@ -132,12 +133,13 @@ def _context_of(request: _Request) -> Generator[None]:
     before = fields()
     if leaked:
         unbind(*before)
-    bind(**request.fields)
+    bind(**{"request_id": os.urandom(16).hex(), **request.given})
     try:
         yield
     finally:
         unbind(*fields())
-        bind(**before)
+        if before:
+            bind(**before)
         _serving.reset(serving)
         if token is not None:
             otel_context.detach(token)
@@ -159,14 +161,13 @@ def _read(scope: Scope, names: Mapping[bytes, str]) -> _Request:
     trace_id = trace_id_from(wanted.pop()) if len(wanted) == 1 else None
     if trace_id is None and any(name == b"x-trace-id" for name, _ in scope["headers"]):
         ignored.append(("x-trace-id", "expected one UUID or 32 hexadecimal digits, not zero"))
-    bound.setdefault("request_id", uuid4().hex)
     client = scope.get("client")
     return _Request(
         method=scope.get("method", "GET"),
         path=scope["path"][:_LONGEST_PATH],
         client=client[0] if client else None,
         trace_id=trace_id,
-        fields=bound,
+        given=bound,
         ignored=tuple(ignored),
     )
 
@@ -244,7 +245,7 @@ class RequestEvents:
             await self.app(scope, receive, send)
             return
         request.watched = True
-        _take_span(request)
+        _take_what_came(request)
         for header, reason in request.ignored:
             _log.warning("http_header_ignored", header=header, reason=reason, **request.about())
         _log.info("http_request_received", **request.about())
@@ -257,10 +258,13 @@ class RequestEvents:
         exchange.returned()
 
 
-def _take_span(request: _Request) -> None:
+def _take_what_came(request: _Request) -> None:
     request.span = trace.get_current_span()
     attributes: Mapping[str, Any] = getattr(request.span, "attributes", None) or {}
     request.path = attributes.get("http.route", request.path)
+    trusted = {name: value for name, value in received().items() if name not in request.given}
+    if trusted:
+        bind(**trusted)
 
 
 def _name_mounted_route(scope: Scope, request: _Request) -> None:

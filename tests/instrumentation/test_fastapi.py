@@ -1,6 +1,10 @@
 import asyncio
+import json
 import socket
+import subprocess
+import sys
 import threading
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
@@ -12,6 +16,7 @@ import pytest
 import uvicorn
 from fastapi import BackgroundTasks, FastAPI, HTTPException, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
+from ganglion import _baggage
 from ganglion.context import bind, context
 from ganglion.fastapi import GanglionFastAPIInstrumentor, TraceId, instrument, uninstrument
 from ganglion.logs import get_logger
@@ -204,6 +209,20 @@ def test_ids_of_request_session_and_tenant_come_from_the_headers_chosen(
     bound = {"session_id": "s1", "tenant_id": "acme", "user_id": "ada", "request_id": "r1"}
     assert response.json().items() >= bound.items()
     assert server_span(captured)["attributes"].items() >= {"session.id": "s1", "tenant.id": "acme"}.items()
+
+
+def test_trusted_baggage_fills_what_the_headers_leave_open(captured: Captured) -> None:
+    sent = {"baggage": "user.id=eve,tenant.id=acme,request.id=r1", "X-User-ID": "ada"}
+    _baggage.install(trust=True)
+    try:
+        with serving(service()) as url:
+            asked = urllib.request.Request(f"{url}/users/x", headers=sent)  # httpx would keep the ids to itself
+            with urllib.request.urlopen(asked) as response:
+                answer = json.load(response)
+    finally:
+        _baggage.uninstall()
+    assert answer.items() >= {"user_id": "ada", "tenant_id": "acme", "request_id": "r1"}.items()
+    assert server_span(captured)["attributes"].items() >= {"tenant.id": "acme", "request.id": "r1"}.items()
 
 
 def test_a_request_for_nothing_is_a_warning_with_its_trace_id(captured: Captured) -> None:
@@ -613,6 +632,12 @@ def test_the_instrumentor_can_be_switched_off(
     with serving(FastAPI()) as url:
         assert "X-Trace-ID" not in httpx.get(f"{url}/nothing").headers
     assert captured.logs == []
+
+
+def test_a_missing_extra_is_named() -> None:
+    program = "import sys; sys.modules['opentelemetry.instrumentation.fastapi'] = None; import ganglion.fastapi"
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert "pip install 'ganglion[fastapi]'" in ended.stderr.splitlines()[-1]
 
 
 def test_an_instrumentor_undone_leaves_nothing(captured: Captured, instrumentor: GanglionFastAPIInstrumentor) -> None:
