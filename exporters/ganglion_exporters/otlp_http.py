@@ -162,7 +162,8 @@ class OTLPHTTPExporter:
         except TimeoutError:
             raise RetryableError(f"no answer within {self._config.timeout:g} s") from None
         except (httpx.HTTPError, OSError) as error:
-            raise RetryableError(printable(f"{type(error).__name__}: {error}")) from None
+            told = [type(error).__name__, str(error)]  # some of httpx's errors have no text
+            raise RetryableError(printable(": ".join(filter(None, told)))) from None
         if not 200 <= status < 300:
             raise http_export_error(status, headers, body)
         return _otlp.partial_success(batch.signal, body, __name__)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ganglion_query.model import ErrorRow, LogRow
 from ganglion_query.render import LEVEL_STYLES
-from ganglion_query.text import clean, moment, pairs
+from ganglion_query.text import brief, clean, moment, pairs
 
 __all__ = ["print_errors", "print_logs"]
 
@@ -26,7 +26,7 @@ def print_errors(console: Console, rows: Sequence[ErrorRow], limit: int) -> None
         if row.trace_id:
             line.append(f"  trace={row.trace_id}", "dim")
         console.print(line, soft_wrap=True)
-        what = ": ".join(clean(text) for text in (row.message, row.error) if text)
+        what = ": ".join(brief(text) for text in (row.message, row.error) if text)
         if what:
             console.print(Text(f"    {what}", "red"), soft_wrap=True)
     _more(console, len(rows), limit)
@@ -41,14 +41,14 @@ def print_logs(console: Console, rows: Sequence[LogRow], limit: int) -> None:
             (f"{clean(row.level or ''):<8}", LEVEL_STYLES.get(row.level or "", "")),
             (f"  {clean(row.service_name)}" if row.service_name else "", "magenta"),
             (f"  {clean(row.logger)}" if row.logger else "", "cyan"),
-            f"  {clean(row.message or '')}",
+            f"  {brief(row.message or '')}",
         )
         details = pairs({**row.context, **row.metrics}, _SHOWN)
         line.append(f"  {details}" if details else "", "dim")
         line.append(f"  trace={row.trace_id}" if row.trace_id else "", "dim")
         console.print(line, soft_wrap=True)
         if row.error:
-            console.print(Text(f"    {clean(row.error)}", "red"), soft_wrap=True)
+            console.print(Text(f"    {brief(row.error)}", "red"), soft_wrap=True)
     _more(console, len(rows), limit)
 
 

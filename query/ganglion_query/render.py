@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ganglion_query.model import LogRow, SpanRow, Trace
-from ganglion_query.text import clean, duration, fit, moment, pairs
+from ganglion_query.text import brief, brief_lines, clean, duration, fit, moment, pairs
 from ganglion_query.tree import Branch, Forest, Root, grow
 
 __all__ = ["LEVEL_STYLES", "log_lines", "print_trace"]
@@ -53,7 +53,7 @@ class _Page:
 
 
 def print_trace(console: Console, trace: Trace, *, full: bool = False) -> None:
-    """Print `trace`; `full` shows every attribute, event and line of a stack trace."""
+    """Print `trace`; `full` shows every attribute, long texts whole and every line of a stack trace."""
     forest = grow(trace)
     page = _page(console, trace, full=full)
     for line in [*_heading(trace, forest), Text(), *_forest_lines(forest, page)]:
@@ -153,7 +153,7 @@ def _span_lines(branch: Branch, guide: str, below: str, page: _Page, why: Root) 
     if telling:
         yield Text.assemble((under, "dim"), (pairs(telling, 1000 if page.full else _SHOWN), "dim"))
     if span.status == "ERROR" and span.status_message:
-        yield Text.assemble((under, "dim"), (clean(span.status_message), "red"))
+        yield Text.assemble((under, "dim"), (brief(span.status_message, full=page.full), "red"))
     for event in span.events:
         yield from _event_lines(event, under, page)
 
@@ -176,7 +176,7 @@ def _event_lines(event: Mapping[str, Any], guide: str, page: _Page) -> Iterator[
     attributes: Mapping[str, Any] = event.get("attributes") or {}
     if event.get("name") == "exception":
         told = [str(attributes[key]) for key in ("exception.type", "exception.message") if attributes.get(key)]
-        yield Text.assemble((guide, "dim"), ("exception  ", "red"), (clean(": ".join(told)), "red"))
+        yield Text.assemble((guide, "dim"), ("exception  ", "red"), (brief(": ".join(told), full=page.full), "red"))
         yield from _stack_lines(str(attributes.get("exception.stacktrace") or ""), guide, full=page.full)
         return
     shown = pairs(attributes, 1000 if page.full else _SHOWN)
@@ -186,7 +186,7 @@ def _event_lines(event: Mapping[str, Any], guide: str, page: _Page) -> Iterator[
 def log_lines(log: LogRow, guide: str, *, full: bool = False) -> Iterator[Text]:
     """Yield a log as lines behind `guide`: time, level, logger, message, then its error."""
     style = LEVEL_STYLES.get(log.level or "", "")
-    message = [clean(line) for line in (log.message or "").splitlines()] or [""]
+    message = brief_lines(log.message or "", full=full)
     details = pairs({**log.context, **log.metrics}, 1000 if full else _SHOWN)
     time = moment(log.timestamp).partition(" ")[2]
     yield Text.assemble(
@@ -201,7 +201,7 @@ def log_lines(log: LogRow, guide: str, *, full: bool = False) -> Iterator[Text]:
     for line in message[1:]:
         yield Text.assemble((under, "dim"), line)
     if log.error:
-        yield Text.assemble((under, "dim"), (clean(log.error), "red"))
+        yield Text.assemble((under, "dim"), (brief(log.error, full=full), "red"))
     yield from _stack_lines(log.stack_trace or "", under, full=full)
 
 
@@ -211,4 +211,4 @@ def _stack_lines(stack: str, guide: str, *, full: bool) -> Iterator[Text]:
     if hidden:
         yield Text.assemble((guide, "dim"), (f"… {_count(hidden, 'line')} above, shown by --full", "dim"))
     for line in lines[hidden:]:
-        yield Text.assemble((guide, "dim"), (clean(line), "dim red"))
+        yield Text.assemble((guide, "dim"), (brief(line, full=full), "dim red"))

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-__all__ = ["clean", "duration", "fit", "moment", "pairs", "value"]
+__all__ = ["brief", "brief_lines", "clean", "duration", "fit", "moment", "pairs", "value"]
 
+_LONGEST = 2000
 _CONTROL_NAMES = {"\n": "⏎", "\t": " "}
 
 
@@ -21,6 +22,26 @@ def clean(text: str) -> str:
 
 def _visible(letter: str) -> str:
     return _CONTROL_NAMES.get(letter) or letter.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def brief(text: str, *, full: bool = False) -> str:
+    """Return `text` as `clean` does, cut where it is longer than anybody reads, with its length; `full` cuts nothing."""
+    shown, note = _cut(text, full=full)
+    return clean(shown) + note
+
+
+def brief_lines(text: str, *, full: bool = False) -> list[str]:
+    """Return the lines of `text`, at least one, all together cut as by `brief`."""
+    shown, note = _cut(text, full=full)
+    lines = [clean(line) for line in shown.splitlines()] or [""]
+    lines[-1] += note
+    return lines
+
+
+def _cut(text: str, *, full: bool) -> tuple[str, str]:
+    if full or len(text) <= _LONGEST:
+        return text, ""
+    return text[:_LONGEST], f"… ({len(text):,} characters)"
 
 
 def duration(milliseconds: float | None) -> str:

@@ -142,7 +142,7 @@ def test_replayed_letters_go_through_their_exporter_and_others_stay(run: CliRunn
     result = run.invoke(app, ["dead-letters", "replay", "--all", "--config", "c.yaml"])
     assert result.exit_code == 1
     assert f"{good.id}  delivered\n" in result.stdout
-    assert f"{lost.id}  the configuration has no logs/gone\n" in result.stdout
+    assert f"{lost.id}  the configuration has no logs/gone; name one that has it by --config\n" in result.stdout
     assert result.stderr.endswith("ganglion: 1 of 2 stay among the dead letters\n")
     assert [letter.id for letter in letters.list()] == [lost.id]
     letters.close()

@@ -2,8 +2,11 @@
 
 import gzip
 import logging
+import socket
 import ssl
+import struct
 import zlib
+from asyncio import StreamReader, StreamWriter, start_server
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -207,6 +210,18 @@ async def test_a_dropped_connection_is_retryable(answer: Answer) -> None:
         with pytest.raises(RetryableError):
             await exporter.export(LOGS)
         assert await exporter.export(LOGS) is None
+
+
+async def test_a_reset_connection_is_retryable_and_its_reason_is_whole() -> None:
+    async def reset(_reader: StreamReader, writer: StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with await start_server(reset, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with exporting(f"http://127.0.0.1:{port}") as exporter:
+            with pytest.raises(RetryableError, match=r"\w$"):
+                await exporter.export(LOGS)
 
 
 async def test_a_slow_destination_is_retryable() -> None:

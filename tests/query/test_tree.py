@@ -180,3 +180,13 @@ def test_durations_have_three_digits_that_matter() -> None:
 
 def test_printable_text_is_left_alone() -> None:
     assert clean("grüße 🎉 日本") == "grüße 🎉 日本"
+
+
+def test_long_texts_are_cut_with_their_length_unless_all_is_asked_for() -> None:
+    span = _span("GET", "a", status="ERROR", status_message="S" * 30_000)
+    log = _log("M" * 1_000_000, "a", at=1, error="E" * 20_000, stack_trace="T" * 10_000)
+    shown = _drawn(span, logs=(log,))
+    assert len(shown) < 10_000
+    for length in ("1,000,000", "30,000", "20,000", "10,000"):
+        assert f"… ({length} characters)" in shown
+    assert "M" * 1_000_000 in _drawn(span, logs=(log,), full=True)
