@@ -60,7 +60,9 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")
 @tells_errors
 def trace(
     trace_id: Annotated[str, typer.Argument(metavar="ID", help="32 hexadecimal digits, with or without hyphens.")],
-    full: Annotated[bool, typer.Option("--full", help="Every attribute, long texts whole, every line of stack traces.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every attribute, long texts whole, every line of stack traces.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many spans, and so many logs.")] = 10_000,
     as_json: AsJSON = False,
 ) -> None:

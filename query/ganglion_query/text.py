@@ -25,7 +25,7 @@ def _visible(letter: str) -> str:
 
 
 def brief(text: str, *, full: bool = False) -> str:
-    """Return `text` as `clean` does, cut where it is longer than anybody reads, with its length; `full` cuts nothing."""
+    """Return `text` as `clean` does, cut where it is longer than anybody reads, and its length; `full` cuts nothing."""
     shown, note = _cut(text, full=full)
     return clean(shown) + note
 
