@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from opentelemetry import metrics
 
-__all__ = ["Drops", "observe"]
+__all__ = ["Drops", "dropped", "observe"]
 
 _logger = logging.getLogger("ganglion")
 
@@ -113,7 +113,7 @@ def observe(queue: Observed) -> None:
 def _create_instruments() -> None:
     meter = metrics.get_meter("ganglion")
     meter.create_observable_counter(
-        "ganglion_dropped_items", [_dropped], description="Items that did not reach the collector, by signal and reason"
+        "ganglion_dropped_items", [dropped], description="Items that did not reach the collector, by signal and reason"
     )
     for signal, (kind, component) in _SIGNALS.items():
         prefix, unit, where = f"otel.sdk.processor.{kind}", f"{{{kind}}}", {"otel.component.type": component}
@@ -143,7 +143,8 @@ def _processed(signal: str, where: Mapping[str, str]) -> Callable[[metrics.Callb
     return observe_all
 
 
-def _dropped(_options: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+def dropped(_options: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+    """Observe the dropped items of this process, by signal and reason."""
     for signal in _SIGNALS:
         for reason, items in _dropped_of(signal).items():
             yield metrics.Observation(items, {"signal": signal, "reason": reason})

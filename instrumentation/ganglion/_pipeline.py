@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, Self, TypeVar
 from weakref import WeakMethod
 
-from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled, suppress_instrumentation
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -111,7 +111,8 @@ class Queue(Generic[T]):
         """Take an item; drop it if the queue is full or closed."""
         items = self._items
         if self._closed:
-            self.drops.add("shutdown")
+            if is_instrumentation_enabled():  # else it is what we ourselves or an exporter say of the end
+                self.drops.add("shutdown")
         elif len(items) >= self.limits.queue_size:
             self.drops.add("queue_full")
         else:
@@ -152,7 +153,7 @@ class Queue(Generic[T]):
         if thread is not None:
             thread.join(max(0.0, timeout - _LAST_CALL))
         self._given_up = True
-        with suppress_instrumentation():  # what is logged from here on cannot be sent, and is not to be counted
+        with suppress_instrumentation():
             self._close_exporter()
             if thread is not None:
                 thread.join(_LAST_CALL)

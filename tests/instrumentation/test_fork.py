@@ -121,7 +121,16 @@ def app(environ, start_response):
 async def test_gunicorn_with_preload_sends_from_every_worker(sink: OTLPSink, protocol: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(WSGI)
     port = free_port()
-    argv: list[str | Path] = [BIN / "gunicorn", "--preload", "-w", "3", "-b", f"127.0.0.1:{port}", "--no-control-socket", "app:app"]
+    argv: list[str | Path] = [
+        BIN / "gunicorn",
+        "--preload",
+        "-w",
+        "3",
+        "-b",
+        f"127.0.0.1:{port}",
+        "--no-control-socket",
+        "app:app",
+    ]
     async with started(argv, environment(sink, protocol), tmp_path) as program:
         await answered(f"http://127.0.0.1:{port}/first", program)
         workers = [await bought(port, number) for number in range(60)]
