@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import time_ns
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from opentelemetry import _logs
 from opentelemetry._logs import Logger, LoggerProvider, SeverityNumber
@@ -35,6 +35,21 @@ _FIELD_OF = {attribute: field for field, attribute in ATTRIBUTES.items()} | {fie
 _EXPORTING = ("opentelemetry", "urllib3", "requests", "grpc", "httpx", "httpcore")
 
 
+_MOST_WAITING = 100
+
+
+class _Call(NamedTuple):
+    """One call of `emit`."""
+
+    name: str
+    level: int
+    message: object
+    fields: Mapping[str, object]
+    error: BaseException | None
+    stack: str | None
+    nanoseconds: int
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """Where and how lines are printed: on the sys.stdout of the moment of each record."""
@@ -46,6 +61,9 @@ class Output:
 
 class _Here(threading.local):
     emitting = False
+
+    def __init__(self) -> None:
+        self.waiting: list[_Call] = []
 
 
 _here = _Here()
@@ -80,25 +98,48 @@ def emit(  # noqa: PLR0913 - the parts of a record
 
     `fields` may hold anything; `nanoseconds` since 1970 is now unless given.
     """
+    call = _Call(name, level, message, fields, error, stack, nanoseconds or time_ns())
     if _here.emitting:
-        return _print_only(name, level, message)
+        _later(call)
+        return
     _here.emitting = True
     try:
-        _emit(name, level, message, fields, (error, stack, nanoseconds))
+        _emit(call)
     except Exception as problem:  # noqa: BLE001 - a log call must not break who calls
         _complain(problem)
     finally:
         _here.emitting = False
+    if _here.waiting:
+        _emit_waiting()
 
 
-def _emit(
-    name: str,
-    level: int,
-    message: object,
-    fields: Mapping[str, object],
-    rest: tuple[BaseException | None, str | None, int],
-) -> None:
-    error, stack, nanoseconds = rest
+def _later(call: _Call) -> None:
+    """Keep a record that is made while this thread emits one: by a signal's handler, `__del__`, or the SDK.
+
+    To emit it at once could wait for a lock that the interrupted call holds, or never end.
+    """
+    if len(_here.waiting) < _MOST_WAITING:
+        _here.waiting.append(call)
+
+
+def _emit_waiting() -> None:
+    """Emit what has waited; what the SDK says about a record, and all that this leads to, is only printed."""
+    calls, _here.waiting = _here.waiting, []
+    _here.emitting = True
+    try:
+        for call in calls:
+            _print_only(call) if _is_exporting(call.name) else _emit(call)
+        for call in _here.waiting:
+            _print_only(call)
+    except Exception as problem:  # noqa: BLE001 - as in `emit`
+        _complain(problem)
+    finally:
+        _here.waiting = []
+        _here.emitting = False
+
+
+def _emit(call: _Call) -> None:
+    name, level, message, fields, error, stack, nanoseconds = call
     _, logger, name, is_exporting = _logger_of(name)
     is_own = is_exporting and not is_instrumentation_enabled()
     if is_own and level < _WARNING:
@@ -106,7 +147,7 @@ def _emit(
     level_name, severity = _LEVELS.get(level) or _nearest(level)
     context = get_current()
     record = Record(
-        nanoseconds or time_ns(),
+        nanoseconds,
         level_name,
         name,
         message if type(message) is str and message.isascii() and len(message) < 1000 else text(message),
@@ -126,9 +167,12 @@ def _logger_of(name: str) -> tuple[LoggerProvider, Logger, str, bool]:
     known = _loggers.get(name)
     if known is None or known[0] is not provider:
         safe = text(name) or "root"
-        is_exporting = safe.partition(".")[0] in _EXPORTING
-        known = _loggers[name] = (provider, provider.get_logger(safe), safe, is_exporting)
+        known = _loggers[name] = (provider, provider.get_logger(safe), safe, _is_exporting(safe))
     return known
+
+
+def _is_exporting(name: str) -> bool:
+    return name.partition(".")[0] in _EXPORTING
 
 
 def _nearest(level: int) -> tuple[str, SeverityNumber]:
@@ -214,13 +258,26 @@ def _write(line: bytes) -> None:
         _complain(problem)
 
 
-def _print_only(name: str, level: int, message: object) -> None:
-    """Print what the SDK says while it takes a record: emitting it would never end."""
+def _print_only(call: _Call) -> None:
     to = _output
-    if to is None or level < _WARNING:
+    if to is None or call.level < _WARNING:
         return
-    level_name, _ = _LEVELS.get(level) or _nearest(level)
-    _print(Record(time_ns(), level_name, text(name), text(message), {}, {}, None, None, None, None, None), to)
+    level_name, _ = _LEVELS.get(call.level) or _nearest(call.level)
+    fields, ids = _sorted(call.fields)
+    record = Record(
+        call.nanoseconds,
+        level_name,
+        text(call.name),
+        text(call.message),
+        fields,
+        ids,
+        None,
+        None,
+        None,
+        None,
+        call.stack,
+    )
+    _print(record, to)
 
 
 def _complain(problem: Exception) -> None:
@@ -240,6 +297,7 @@ def _forget_locks() -> None:
     global _printing  # noqa: PLW0603 - a new process, a new lock
     _printing = threading.RLock()
     _here.emitting = False
+    _here.waiting = []
 
 
 if hasattr(os, "register_at_fork"):

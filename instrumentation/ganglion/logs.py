@@ -236,12 +236,12 @@ def _configure_for_us(*args: Any, **kwargs: Any) -> None:
 
 def _adopt_structlog() -> None:
     global _before  # noqa: PLW0603 - structlog has one configuration in a process
-    if _before is not None:
-        return
-    _before = structlog.get_config() | {"is_configured": structlog.is_configured()}
-    structlog.configure = _configure_for_us
+    if _before is None:
+        _before = structlog.get_config() | {"is_configured": structlog.is_configured()}
+        structlog.configure = _configure_for_us
+        if _before["is_configured"]:
+            _configure_for_us()
     if _before["is_configured"]:
-        _configure_for_us()
         return
     _configure(
         processors=[structlog.contextvars.merge_contextvars, _hand_over],

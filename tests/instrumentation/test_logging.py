@@ -605,6 +605,41 @@ def test_a_logger_that_logs_does_not_recurse(printed: Printed, monkeypatch: pyte
     assert talkative.calls == 1
 
 
+class Interrupted:
+    """A processor in the middle of which a signal's handler logs."""
+
+    def __init__(self) -> None:
+        self.bodies: list[object] = []
+
+    def emit(self, *, body: object, **_: Any) -> None:
+        if not self.bodies:
+            log.info("of the handler")
+        self.bodies.append(body)
+
+
+def test_what_is_logged_in_the_middle_of_a_record_comes_after_it(
+    printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted = Interrupted()
+    monkeypatch.setattr(_emit, "_logger_of", lambda name: (None, interrupted, name, False))
+    log.info("event")
+
+    assert interrupted.bodies == ["event", "of the handler"]
+    assert [line["message"] for line in printed.lines()] == ["event", "of the handler"]
+
+
+class Endless:
+    def emit(self, **_: Any) -> None:
+        log.warning("again")
+
+
+def test_a_processor_that_logs_each_record_ends(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_emit, "_logger_of", lambda name: (None, Endless(), name, False))
+    log.warning("event")
+
+    assert [line["message"] for line in printed.lines()] == ["event", "again", "again"]
+
+
 class FailingLogger:
     def emit(self, **_: Any) -> None:
         raise OSError("no")
