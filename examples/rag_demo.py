@@ -41,7 +41,14 @@ PROGRAM = Program("rag_service.app:app", ROOT / "examples")
 AT_ONCE = 100
 _TENANTS = {"ada": "acme", "grace": "acme", "edsger": "acme", "barbara": "globex", "alan": "globex"}
 _CONVERSATIONS = {
-    "ada": ["What happens when the journal is full?", "And on a disk without space?", "How do I replay dead letters?"],
+    "ada": [
+        "What happens when the journal is full?",
+        "And on a disk without space?",
+        "How do I replay dead letters?",
+        "Which signals can be sent over gRPC and over HTTP?",
+        "How long is a retryable error retried?",
+        "What is acknowledged, and when?",
+    ],
     "grace": ["How do I find the errors of one user?", "How do I find the errors of one user?", "In which order?"],
     "barbara": ["Which port does the health check use?", "And the metrics?", "What does a unicorn eat for breakfast?"],
 }

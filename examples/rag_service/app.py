@@ -19,7 +19,8 @@ from .switches import Switches, chosen
 
 __all__ = ["app"]
 
-_LARGEST_FILE_BYTES = 10_000_000
+_LARGEST_FILE_BYTES = 2_000_000
+_LONGEST_NAME = 200
 
 logger = ganglion.get_logger("rag_service")
 service = Service()
@@ -57,8 +58,11 @@ async def upload_document(file: UploadFile, asker: Asker, chosen: Chosen) -> dic
     content = await file.read(_LARGEST_FILE_BYTES + 1)
     if len(content) > _LARGEST_FILE_BYTES:
         raise HTTPException(413, f"a file may have {_LARGEST_FILE_BYTES} bytes")
-    chunks = await service.upload(asker, file.filename or "", content, chosen)
-    return {"file": file.filename, "chunks": len(chunks), **_trace()}
+    name = file.filename or ""
+    if len(name) > _LONGEST_NAME:
+        raise HTTPException(422, f"a file's name may have {_LONGEST_NAME} characters")
+    chunks = await service.upload(asker, name, content, chosen)
+    return {"file": name, "chunks": len(chunks), **_trace()}
 
 
 @app.get("/documents")
@@ -82,7 +86,11 @@ async def ask_streaming(question: Question, asker: Asker, chosen: Chosen) -> Str
     # One task, so one context: the spans of an answer nest the same, whoever reads the stream and however slowly.
     answering = asyncio.create_task(service.answer(asker, question.question, chosen, pieces.put))
     answering.add_done_callback(lambda _done: pieces.put_nowait(None))
-    first = await pieces.get()
+    try:
+        first = await pieces.get()
+    except asyncio.CancelledError:
+        answering.cancel()
+        raise
     if first is None:
         await answering  # it failed, before a byte was sent: the status can still tell
     return StreamingResponse(_events(first, pieces, answering), media_type="text/event-stream")

@@ -12,11 +12,12 @@ from bs4 import BeautifulSoup
 
 __all__ = ["FORMATS", "Document", "UnreadableDocumentError", "format_of", "parse"]
 
+# No pattern here may look again and again at the same text: an upload can be a million spaces or opened comments.
 _MARKUP = re.compile(
-    r"^\s*(?:```[^\n]*|\|.*\|\n\|[ |:-]+\|$|[-*+]\s+(?=\S)|>|(?=\|))|\*\*|(?s:<!--.*?-->)", re.MULTILINE
+    r"^[ \t]*(?:```.*|\|.*\|\n\|[ |:-]+\|$|[-*+][ \t]+(?=\S)|>|(?=\|))|\*\*|<!--[^>]{0,200}-->", re.MULTILINE
 )
 _ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
-_HEADING = re.compile(r"^(?:#{1,6})\s+(.+?)\s*#*$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6}[ \t]+(.+)$", re.MULTILINE)
 
 
 class UnreadableDocumentError(ValueError):
@@ -72,7 +73,7 @@ def _markdown(text: str) -> Iterator[tuple[str, str]]:
     before, *sections = _HEADING.split(text)
     yield "", _unmarked(before)
     for heading, body in zip(sections[::2], sections[1::2], strict=True):
-        yield heading, _unmarked(body)
+        yield heading.strip(" \t#"), _unmarked(body)
 
 
 def _unmarked(text: str) -> str:
@@ -82,11 +83,19 @@ def _unmarked(text: str) -> str:
 
 
 def _html(text: str) -> Iterator[tuple[str, str]]:
-    soup = BeautifulSoup(text, "html.parser")
+    soup = BeautifulSoup(_uncommented(text), "html.parser")
     for unwanted in soup(["script", "style", "nav", "template"]):
         unwanted.decompose()
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
+    if soup.title:
+        soup.title.decompose()
     yield title, (soup.body or soup).get_text("\n\n", strip=True)
+
+
+def _uncommented(text: str) -> str:
+    # The standard library's parser looks for the end of every opened comment up to the end of the file.
+    first, *rest = text.split("<!--")
+    return first + "".join(part.partition("-->")[2] for part in rest)
 
 
 def _json(text: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from .text import content_words, count_tokens, sentences
 __all__ = ["History", "Memory"]
 
 _SESSIONS = 1000
-_MOST_TOKENS = 240
+_MOST_TOKENS = 120
 
 
 @dataclass(frozen=True, slots=True)
