@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ganglion._settings import Settings
 from ganglion_collector.component import Signal
 from ganglion_collector.testing import Answer, OTLPSink
 
-from tests.instrumentation.programs import bodies, environment, logs_of, metrics_of, run, spans_of, started
+from tests.instrumentation.programs import BIN, bodies, environment, logs_of, metrics_of, run, spans_of, started
 
 SUBJECT = """
 import sys
@@ -54,7 +55,8 @@ async def test_one_line_is_enough(sink: OTLPSink, protocol: str, tmp_path: Path)
 async def test_a_variable_wins_over_an_argument(sink: OTLPSink, tmp_path: Path) -> None:
     attributes = "service.version=9,deployment.environment.name=prod"
     env = environment(sink, OTEL_RESOURCE_ATTRIBUTES=attributes)
-    arguments = "service_name='x', service_version='1', environment='y', endpoint='http://127.0.0.1:1', protocol='http/protobuf'"
+    arguments = "service_name='x', service_version='1', environment='y'"
+    arguments += ", endpoint='http://127.0.0.1:1', protocol='http/protobuf'"
     await run(program(arguments), env, tmp_path)
 
     resource = logs_of(sink)[0]["resource"]
@@ -118,8 +120,6 @@ async def test_a_second_call_changes_nothing_and_says_so(sink: OTLPSink, tmp_pat
 
 
 async def test_under_the_distribution_a_call_in_the_code_changes_nothing(sink: OTLPSink, tmp_path: Path) -> None:
-    from tests.instrumentation.programs import BIN
-
     finished = await run(program(), environment(sink), tmp_path, BIN / "opentelemetry-instrument", BIN / "python")
 
     assert bodies(sink).count("bought") == 1
@@ -198,8 +198,6 @@ signal.pause()
 
 
 async def test_sigterm_sends_what_waits_and_ends_the_process_as_ever(sink: OTLPSink, tmp_path: Path) -> None:
-    import sys
-
     (tmp_path / "program.py").write_text(TERMINATED)
     env = environment(sink, OTEL_BLRP_SCHEDULE_DELAY="60000")
     async with started([sys.executable, "program.py"], env, tmp_path) as running:
@@ -210,8 +208,6 @@ async def test_sigterm_sends_what_waits_and_ends_the_process_as_ever(sink: OTLPS
 
 
 async def test_sigterm_has_its_effect_in_time_when_the_collector_hangs(tmp_path: Path, hanging: str) -> None:
-    import sys
-
     (tmp_path / "program.py").write_text(TERMINATED)
     env = environment(None, OTEL_EXPORTER_OTLP_ENDPOINT=hanging, GANGLION_SHUTDOWN_TIMEOUT="1")
     async with started([sys.executable, "program.py"], env, tmp_path) as running:
@@ -224,7 +220,7 @@ async def test_a_collector_that_comes_back_gets_what_waited(tmp_path: Path) -> N
     async with OTLPSink(lambda request: next(answers, Answer()) if request.path == "/v1/logs" else Answer()) as sink:
         await run(program(), environment(sink, "http/protobuf", OTEL_BLRP_SCHEDULE_DELAY="1"), tmp_path)
 
-        assert "bought" in {body for body in bodies(sink)}
+        assert "bought" in set(bodies(sink))
 
 
 @pytest.mark.parametrize(
