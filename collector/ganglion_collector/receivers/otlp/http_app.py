@@ -6,7 +6,7 @@ body is read. uvicorn throws away a body that nobody asked for, so the sender al
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -61,6 +61,7 @@ class HttpApp:
 
     def __init__(self, config: HttpConfig, reception: Reception, authenticator: Authenticator | None) -> None:
         self._config = config
+        self._max_bytes = config.max_bytes
         self._reception = reception
         self._authenticator = authenticator
         self._cors = Cors(config.allowed) if config.allowed is not None and config.allowed.allowed_origins else None
@@ -100,7 +101,7 @@ class HttpApp:
         self._check_length(headers)
         with self._reception.memory.hold() as hold:
             content = await self._read(receive, hold)
-            body = Body(content, encoding, json=media_type == _JSON, limit=self._config.max_bytes)
+            body = Body(content, encoding, json=media_type == _JSON, limit=self._max_bytes)
             del content
             partial = await self._reception.take(signal, _TRANSPORT, body, sender, hold)
         self._reception.tell(_TRANSPORT, None)
@@ -117,21 +118,29 @@ class HttpApp:
 
     def _check_length(self, headers: Mapping[str, str]) -> None:
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._config.max_bytes:
-            raise TooLargeError(f"the request is larger than {self._config.max_bytes} bytes")
+        if length.isdigit() and int(length) > self._max_bytes:
+            raise TooLargeError(f"the request is larger than {self._max_bytes} bytes")
 
     async def _read(self, receive: Receive, hold: Hold) -> bytes:
         pieces: list[bytes] = []
         try:
             async with asyncio.timeout(self._config.read_timeout or None):
-                async for piece in _pieces(receive):
-                    hold.take(len(piece))
-                    if hold.size > self._config.max_bytes:
-                        raise TooLargeError(f"the request is larger than {self._config.max_bytes} bytes")
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _DisconnectedError
+                    piece, more = message.get("body", b""), message.get("more_body", False)
+                    self._take(piece, hold)
                     pieces.append(piece)
         except TimeoutError:
             raise RefusedError("the body did not arrive in time", _RETRY_AFTER) from None
         return pieces.pop() if len(pieces) == 1 else b"".join(pieces)
+
+    def _take(self, piece: bytes, hold: Hold) -> None:
+        hold.take(len(piece))
+        if hold.size > self._max_bytes:
+            raise TooLargeError(f"the request is larger than {self._max_bytes} bytes")
 
     def _refusal(self, error: Exception, headers: Mapping[str, str]) -> _Answer:
         code, status, extra = http_status(error)
@@ -156,16 +165,6 @@ class HttpApp:
 def _success(signal: Signal, partial: PartialSuccess | None, media_type: str) -> _Answer:
     body = encode_json(signal, partial) if media_type == _JSON else encode_protobuf(signal, partial)
     return _Answer(200, {"content-type": media_type}, body)
-
-
-async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _DisconnectedError
-        yield message.get("body", b"")
-        more = message.get("more_body", False)
 
 
 def _base_type(headers: Mapping[str, str]) -> str:

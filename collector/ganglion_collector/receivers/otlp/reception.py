@@ -7,12 +7,11 @@ bytes ──▶ decompress ──▶ JSON to protobuf ──▶ check ──▶ 
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from ganglion_collector import telemetry
 from ganglion_collector.component import Authenticator, ReceiverSettings, Signal
@@ -56,14 +55,9 @@ class MemoryBudget:
     def used(self) -> int:
         return self._used
 
-    @contextmanager
-    def hold(self) -> Generator["Hold"]:
-        """Open an account for one request; what it took is given back at the end."""
-        hold = Hold(self)
-        try:
-            yield hold
-        finally:
-            self.change(-hold.size)
+    def hold(self) -> "Hold":
+        """Open an account for one request: a context manager that gives back what it took."""
+        return Hold(self)
 
     def change(self, size: int, own: int = 0) -> None:
         """Take `size` more bytes for a request that has `own`; raise RefusedError if there is no room."""
@@ -79,6 +73,12 @@ class Hold:
     def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._budget.change(-self.size)
 
     def take(self, size: int) -> None:
         """Take more; raise RefusedError if there is no room."""
