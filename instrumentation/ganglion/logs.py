@@ -226,22 +226,26 @@ def _hand_over(logger: object, method: str, event: EventDict) -> tuple[tuple[Eve
 
 _configure = structlog.configure
 _before: dict[str, Any] | None = None
+_is_services = False
 
 
 def _configure_for_us(*args: Any, **kwargs: Any) -> None:
+    global _is_services  # noqa: PLW0603 - as `_before`
+    _is_services = True
     _configure(*args, **kwargs)
     processors = list(structlog.get_config()["processors"])
     _configure(processors=[*processors[:-1], _hand_over], logger_factory=_target)
 
 
 def _adopt_structlog() -> None:
-    global _before  # noqa: PLW0603 - structlog has one configuration in a process
+    global _before, _is_services  # noqa: PLW0603 - structlog has one configuration in a process
     if _before is None:
+        _is_services = False
         _before = structlog.get_config() | {"is_configured": structlog.is_configured()}
         structlog.configure = _configure_for_us
         if _before["is_configured"]:
             _configure_for_us()
-    if _before["is_configured"]:
+    if _is_services:
         return
     _configure(
         processors=[structlog.contextvars.merge_contextvars, _hand_over],

@@ -81,6 +81,8 @@ _TEXT_LEVELS = {
 }
 _LEVEL_OF = {5: "DEBUG", 9: "INFO", 13: "WARNING", 17: "ERROR", 21: "CRITICAL"}
 _OBSERVED_LATE = 1_000_000_000
+# W3C Trace Context level 2, trace-flags: 1 sampled, 2 random trace id, which the SDKs set on every record.
+_USUAL_FLAGS = 3
 
 _Fields: TypeAlias = tuple[dict[str, str], dict[str, JSON], dict[str, JSON]]
 
@@ -211,7 +213,7 @@ def _keep_the_rest(record: LogRecord, time: int, scope: Scope, context: dict[str
         keep(context, "otel.observed_timestamp", iso_time(observed))
     if record.event_name and record.body.WhichOneof("value") and record.body.string_value != record.event_name:
         keep(context, "otel.event_name", record.event_name)
-    if record.flags > 1:
+    if record.flags > _USUAL_FLAGS:
         keep(context, "otel.flags", record.flags)
     if record.dropped_attributes_count:
         keep(context, "otel.dropped_attributes_count", record.dropped_attributes_count)
