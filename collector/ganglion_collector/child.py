@@ -24,6 +24,7 @@ import uvloop
 from ganglion_collector import config, log, pipeline
 from ganglion_collector.doorbell import Doorbell
 from ganglion_collector.errors import CollectorError
+from ganglion_collector.intake import Intake
 
 __all__ = ["ChildSettings", "main"]
 
@@ -135,9 +136,19 @@ async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, repo
             await intake.start_receiver(receiver)
             report.component(f"receiver:{name}", "StatusOK")
         _ready(report)
-        await stop.wait()
+        await _stopped_or_lost(stop, intake)
     finally:
         await intake.shutdown()
+
+
+async def _stopped_or_lost(stop: asyncio.Event, intake: Intake) -> None:
+    """Return at `stop`; raise JournalLostError when there is nothing to write into any more."""
+    stopping, losing = asyncio.create_task(stop.wait()), asyncio.create_task(intake.watch())
+    await asyncio.wait([stopping, losing], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if losing.done():
+        losing.result()
+    losing.cancel()
 
 
 async def _work(settings: ChildSettings, loaded: config.CollectorConfig, report: _Report) -> None:

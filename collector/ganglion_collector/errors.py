@@ -3,6 +3,7 @@
     CollectorError
     ├── ConfigError(path, value, reason, hint)   one wrong thing in a configuration
     ├── StartError(message)                      something the collector needs cannot be had: what, and what to do
+    ├── JournalLostError(message)                the journal's files were taken away while in use
     ├── InvalidRequestError(message)             a request that can never be accepted
     ├── TooLargeError(message)                   a request past the size limit
     ├── UnauthenticatedError(message)            a request without valid credentials
@@ -25,6 +26,7 @@ __all__ = [
     "ExportError",
     "InvalidConfigError",
     "InvalidRequestError",
+    "JournalLostError",
     "PartialSuccess",
     "PermanentError",
     "RefusedError",
@@ -74,6 +76,10 @@ class InvalidConfigError(CollectorError):
 
 class StartError(CollectorError):
     """Something the collector needs cannot be had; the one-line message names it and what to do."""
+
+
+class JournalLostError(CollectorError):
+    """The journal's files were deleted, moved or replaced while in use: whoever has them open must open them anew."""
 
 
 class InvalidRequestError(CollectorError):

@@ -60,6 +60,15 @@ class Intake:
         self._receivers.append(receiver)
         await receiver.start()
 
+    async def watch(self) -> None:
+        """Never return.
+
+        Raises:
+            JournalLostError: the journal's files were taken away; every request is refused until a new start.
+        """
+        assert self._group is not None, "watch before start"
+        raise await self._group.lost()
+
     async def shutdown(self) -> None:
         """Stop listening, answer what is in flight, commit. Safe twice, and without start."""
         for receiver in self._receivers:

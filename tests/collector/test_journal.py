@@ -17,7 +17,14 @@ from uuid import UUID
 
 import pytest
 from ganglion_collector.component import BatchBounds, Position, Record, Signal
-from ganglion_collector.errors import ConfigError, InvalidRequestError, RefusedError, RetryableError, TooLargeError
+from ganglion_collector.errors import (
+    ConfigError,
+    InvalidRequestError,
+    JournalLostError,
+    RefusedError,
+    RetryableError,
+    TooLargeError,
+)
 from ganglion_collector.journal import Entry, JournalReader, JournalWriter
 from ganglion_collector.journal.store import open_reader, open_writer, unconfigured_readers
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -713,6 +720,31 @@ class TestOtherProcesses:
         assert [record.payload for record in read_all(reader)] == [b"durable"]
         (tmp_path / "durable").write_bytes(written)
         assert [record.payload for record in read_all(reader)] == [b"durable", b"written"]
+
+
+@pytest.mark.parametrize("what", ["", "segments", "durable"])
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_journal_that_was_taken_away_is_noticed_by_all_who_have_it_open(tmp_path: Path, what: str, how: str) -> None:
+    directory = tmp_path / "journal"
+    writer = open_writer(directory, quota_bytes=QUOTA, deduplication_window=0)
+    reader = open_reader(directory, "r")
+    assert list(writer.append([entry(logs(1))])) == [True]
+    (directory / what).rename(tmp_path / "elsewhere")
+    if how == "deleted":
+        subprocess.run(["rm", "-r", tmp_path / "elsewhere"], check=True)
+    with pytest.raises(JournalLostError, match="deleted, moved or replaced"):
+        writer.append([entry(logs(2))])
+    if what != "segments":  # it still finds the next segment there
+        with pytest.raises(JournalLostError, match="deleted, moved or replaced"):
+            read_all(reader)
+    writer.close()
+    reader.close()
+    again = open_writer(directory, quota_bytes=QUOTA, deduplication_window=0)
+    assert list(again.append([entry(logs(3))])) == [True]
+    again.close()
+    newcomer = open_reader(directory, "r")
+    assert [len(bodies(record)) for record in read_all(newcomer)][-1:] == [3]
+    newcomer.close()
 
 
 def test_closed_writer_refuses(writer: JournalWriter) -> None:

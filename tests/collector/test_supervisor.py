@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -195,3 +196,21 @@ def test_secrets_of_the_configuration_are_in_no_command_line(collector: MakeColl
     running = collector(text, environ={**notebook_environ(tmp_path), "NOTES": "s3cret"}).start()
     pids = [int(found["pid"]) for found in running.status()["processes"]]
     assert not [pid for pid in pids if "s3cret" in " ".join(psutil.Process(pid).cmdline())]
+
+
+def test_journal_that_is_deleted_while_running_begins_anew_and_nothing_new_is_lost(running: RunningCollector) -> None:
+    assert running.post("/v1/logs", logs_payload("before")) == 200
+    eventually(lambda: _notes(running) == ["before"])
+    shutil.rmtree(running.home / "journal")
+
+    accepted = [name for name in map(str, range(20)) if _accepts(running, name)]
+    eventually(lambda: _accepts(running, "last"))
+    eventually(lambda: {"before", *accepted, "last"} <= set(_notes(running)))
+    eventually(lambda: running.status()["healthy"])
+
+
+def _accepts(running: RunningCollector, name: str) -> bool:
+    try:
+        return running.post("/v1/logs", logs_payload(name)) == 200
+    except (OSError, HTTPException):
+        return False

@@ -51,6 +51,9 @@ class JournalWriter(Protocol):
         Returns, for each entry, True (stored, durable), False (an identical request was stored within the window and
         is durable), the RefusedError that says why there was no room for it, or the TooLargeError or
         InvalidRequestError of one that can never be stored.
+
+        Raises:
+            JournalLostError: its files are not where they were; nothing is stored, and the journal must be opened anew.
         """
         ...
 
@@ -82,6 +85,9 @@ class JournalReader(Protocol):
 
         Records of another signal or receiver are passed over, so the end may move though nothing is returned; only an
         end equal to `position` says that nothing more is there. A record larger than the bounds is sliced.
+
+        Raises:
+            JournalLostError: nothing more can be there, as the journal's files are not where they were.
         """
         ...
 

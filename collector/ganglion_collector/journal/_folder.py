@@ -23,9 +23,9 @@ from urllib.parse import quote, unquote
 from uuid import UUID, uuid4
 
 from ganglion_collector.component import Position
-from ganglion_collector.errors import ConfigError
+from ganglion_collector.errors import ConfigError, JournalLostError
 
-__all__ = ["DurableEnd", "Folder", "lock", "segment_path", "sync", "sync_directory", "unusable"]
+__all__ = ["DurableEnd", "Folder", "check_in_place", "lock", "segment_path", "sync", "sync_directory", "unusable"]
 
 FORMAT = 1
 _PATH = "extensions::journal::directory"
@@ -62,8 +62,11 @@ class Folder:
         return cls(path, identity)
 
     def segments(self) -> list[int]:
-        """Return the first sequence of every segment, in order."""
-        names = os.listdir(self.path / "segments")  # noqa: PTH208 - a third of iterdir's cost, and readers call it often
+        """Return the first sequence of every segment, in order; none where the folder was taken away."""
+        try:
+            names = os.listdir(self.path / "segments")  # noqa: PTH208 - a third of iterdir's cost, often called
+        except FileNotFoundError:
+            return []
         return sorted(int(name[:-4]) for name in names if name.endswith(".log") and name[:-4].isdecimal())
 
     def position(self, reader: str) -> Position | None:
@@ -135,6 +138,20 @@ def _position_crc(journal: str, sequence: int | None, item: int | None) -> int:
     return zlib.crc32(f"{journal} {sequence} {item}".encode())
 
 
+def check_in_place(descriptor: int, path: Path) -> None:
+    """Make sure that the open file is the one at `path`: what goes into another is never read by anyone.
+
+    Raises:
+        JournalLostError: it is not.
+    """
+    try:
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return
+    except FileNotFoundError:
+        pass
+    raise JournalLostError(f"{path} was deleted, moved or replaced while in use")
+
+
 def segment_path(folder: Folder, first: int, suffix: str = ".log") -> Path:
     return folder.path / "segments" / f"{first:020d}{suffix}"
 
@@ -204,7 +221,8 @@ class DurableEnd:
     """
 
     def __init__(self, folder: Folder) -> None:
-        self._file = os.open(folder.path / "durable", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = folder.path / "durable"
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._last = 0
 
     def publish(self, sequence: int) -> None:
@@ -223,6 +241,10 @@ class DurableEnd:
             if crc == zlib.crc32(stored[:8]):
                 self._last = sequence
         return self._last
+
+    def check_in_place(self) -> None:
+        """Raise JournalLostError if others, opening the journal now, would find another file or none."""
+        check_in_place(self._file, self._path)
 
     def close(self) -> None:
         os.close(self._file)

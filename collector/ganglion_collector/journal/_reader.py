@@ -122,14 +122,14 @@ class SegmentReader:
         A call looks at 10,000 records at most: only an end equal to `position` means that nothing more is there.
         """
         durable = self._durable.get()
+        cut = _Cut(bounds)
+        end = position
         if position.sequence >= durable:
             self._say_if_beyond(position, durable)
-            return (), position
-        cursor = self._seek(position)
-        if cursor is None:
-            return (), position
-        cut = _Cut(bounds)
-        end = self._fill(cut, cursor, durable, position, _Wanted(signal, receivers))
+        elif cursor := self._seek(position):
+            end = self._fill(cut, cursor, durable, position, _Wanted(signal, receivers))
+        if end == position:
+            self._durable.check_in_place()
         return tuple(cut.records), end
 
     def _fill(self, cut: _Cut, cursor: _Cursor, durable: int, position: Position, wanted: _Wanted) -> Position:

@@ -18,7 +18,15 @@ from ganglion_collector.component import Position
 from ganglion_collector.errors import CollectorError, RefusedError, TooLargeError
 from ganglion_collector.journal import Entry, Usage
 from ganglion_collector.journal._duplicates import Duplicates, read_digests, write_digests
-from ganglion_collector.journal._folder import DurableEnd, Folder, lock, segment_path, sync, sync_directory
+from ganglion_collector.journal._folder import (
+    DurableEnd,
+    Folder,
+    check_in_place,
+    lock,
+    segment_path,
+    sync,
+    sync_directory,
+)
 from ganglion_collector.journal._frame import HEADER_SIZE, FrameFormat, meta_of
 from ganglion_collector.journal._segment import Segment
 
@@ -104,10 +112,15 @@ class SegmentWriter:
         with self._appending:
             if self._closed:
                 return [RefusedError("the journal is closed", _FULL_RETRY_AFTER)] * len(entries)
+            self._check_in_place()
             plan = self._plan(entries)
             for chunk in self._chunks(plan.staged.values()):
                 self._store(chunk, plan.outcomes)
             return plan.outcomes
+
+    def _check_in_place(self) -> None:
+        self._durable.check_in_place()
+        check_in_place(self._active.file, segment_path(self._folder, self._active.first))
 
     def _plan(self, entries: Sequence[Entry]) -> _Plan:
         plan = _Plan([False] * len(entries), {}, self._size())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from ganglion_collector.errors import RefusedError
+from ganglion_collector.errors import JournalLostError, RefusedError
 from ganglion_collector.journal import Entry, JournalWriter
 from ganglion_collector.otlp import Signal
 
@@ -76,6 +76,7 @@ class GroupCommit:
         self._on_durable = on_durable
         self._queue = _Queue()
         self._grown = asyncio.Event()
+        self._lost: asyncio.Future[JournalLostError] = asyncio.get_running_loop().create_future()
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -106,6 +107,10 @@ class GroupCommit:
             self._idle.clear()
             self._loop.call_soon(self._hand_over)  # what else has arrived by then is in the same commit
         await done
+
+    async def lost(self) -> JournalLostError:
+        """Return when the journal's files are gone, with what happened; it refuses everything from then on."""
+        return await asyncio.shield(self._lost)
 
     async def close(self) -> None:
         """Refuse what comes, commit and answer what waits, release the journal. Safe twice."""
@@ -160,10 +165,17 @@ class GroupCommit:
                 again = self._writer.append([entries[place] for place in refused])
                 for place, outcome in zip(refused, again, strict=True):
                     outcomes[place] = outcome
+        except JournalLostError as error:
+            self._lost.get_loop().call_soon_threadsafe(self._tell_lost, error)
+            return [RefusedError("the journal's files are gone; it begins anew", _CLOSED_RETRY_AFTER)] * len(entries)
         except Exception as error:  # the loop must outlive any failure of the engine, and say it
             logger.exception("journal: append failed")
             return [RefusedError(f"the journal failed: {type(error).__name__}", _CLOSED_RETRY_AFTER)] * len(entries)
         return outcomes
+
+    def _tell_lost(self, error: JournalLostError) -> None:
+        if not self._lost.done():
+            self._lost.set_result(error)
 
     async def _trim_loop(self) -> None:
         """Trim at most once a second after growth, and on while readers still hold much."""
