@@ -14,7 +14,7 @@ import pytest
 from examples import plain_demo as demo
 from examples import running
 
-ROOT = Path(__file__).parents[1]
+DEMO = [sys.executable, str(Path(__file__).parents[1] / "examples" / "demo.py")]
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -113,7 +113,7 @@ def test_metrics_of_the_service_arrive_too(used: dict[str, Any], environ: Mappin
 
 def test_the_demo_shows_a_trace(environ: Mapping[str, str]) -> None:
     shown = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py", "--plain"],
+        [*DEMO, "--plain"],
         env=environ,
         capture_output=True,
         text=True,
@@ -125,10 +125,20 @@ def test_the_demo_shows_a_trace(environ: Mapping[str, str]) -> None:
     assert "ZeroDivisionError" in shown.stdout
 
 
+def test_the_demo_of_the_rag_service_shows_a_trace_of_all_layers(environ: Mapping[str, str]) -> None:
+    shown = subprocess.run(DEMO, env=environ, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    (printed, stored) = re.findall(r"^It printed (\d+) logs; in PostgreSQL are (\d+)", shown.stdout, re.MULTILINE)[0]
+    assert printed == stored
+    assert re.search(r"^trace id: [0-9a-f]{32}$", shown.stdout, re.MULTILINE)
+    for span in ("POST /ask", "memory.retrieve", "retrieval.search", "generation.generate", "evaluation.evaluate"):
+        assert span in shown.stdout
+
+
 def test_the_demo_says_that_nothing_is_running(environ: Mapping[str, str], tmp_path: Path) -> None:
     elsewhere = {**environ, "GANGLION_HOME": str(tmp_path)}
     shown = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py", "--plain"],
+        [*DEMO, "--plain"],
         env=elsewhere,
         capture_output=True,
         text=True,

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
+import httpx
 import numpy as np
 import pytest
 
@@ -181,6 +183,45 @@ def test_old_turns_become_a_summary_of_bounded_size() -> None:
     assert kept.turns[-1][0] == "What is number 99?"
     assert "What is number 97?" in kept.text
     assert kept.tokens < 200
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app.app), base_url="http://rag") as made:
+        answer = await made.post("/documents", files={"file": ("lighthouse.md", LIGHTHOUSE)})
+        assert answer.json()["chunks"] == 1
+        yield made
+
+
+@pytest.mark.parametrize("path", ["/ask", "/ask/stream"])
+@pytest.mark.parametrize(("fault", "status"), [("fail", 503), ("budget", 422), ("rate_limit", 429), ("explode", 400)])
+async def test_a_failure_has_its_status_also_where_the_answer_would_be_streamed(
+    client: httpx.AsyncClient, path: str, fault: str, status: int
+) -> None:
+    response = await client.post(path, json={"question": ASKED}, headers={"X-Demo-Fault": fault})
+    assert response.status_code == status
+    assert ("retry-after" in response.headers) == (status in {429, 503})
+
+
+async def test_a_streamed_answer_ends_with_all_that_is_known_of_it(client: httpx.AsyncClient) -> None:
+    whole = (await client.post("/ask", json={"question": ASKED}, headers={"X-Session-ID": "whole"})).json()
+    response = await client.post("/ask/stream", json={"question": ASKED}, headers={"X-Session-ID": "stream"})
+    piece, answer = response.text.strip().split("\n\n")
+    assert json.loads(piece.removeprefix("event: piece\ndata: ")).strip() == whole["answer"]
+    assert json.loads(answer.removeprefix("event: answer\ndata: ")) == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status"),
+    [("a.txt", b"x" * 2_000_001, 413), ("x" * 201 + ".txt", b"lamp", 422), ("../../a.exe", b"MZ", 422)],
+    ids=["too large", "long name", "format"],
+)
+async def test_a_file_that_is_not_taken_is_answered(
+    client: httpx.AsyncClient, name: str, content: bytes, status: int
+) -> None:
+    response = await client.post("/documents", files={"file": (name, content)})
+    assert response.status_code == status
+    assert (await client.get("/documents")).json() == {"lighthouse.md": 1}
 
 
 async def test_who_stops_reading_stops_the_answer() -> None:
