@@ -120,7 +120,8 @@ def capture() -> Generator[Captured]:
     What comes from elsewhere, as from the thread of a server, is for every open capture; so are metrics, which know no
     context.
 
-    The process's providers are used, whoever made them; where there are none, they are made and stay.
+    The process's providers are used, whoever made them; where there are none, they are made and stay. Records of the
+    standard library's logging come where `ganglion.configure` or another has connected it to OpenTelemetry.
 
     Raises:
         RuntimeError: a global provider is not one of the OpenTelemetry SDK, which alone can be listened to.

@@ -421,6 +421,25 @@ async def test_an_application_called_without_a_server_leaves_the_caller_as_it_wa
     assert server_span(captured)["attributes"]["user.id"] == "eve"
 
 
+async def test_a_request_that_is_cancelled_is_a_warning(captured: Captured) -> None:
+    app, entered = service(), asyncio.Event()
+
+    @app.get("/waits")
+    async def waits() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        asking = asyncio.create_task(client.get("/waits"))
+        await entered.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    failed = event(captured, "http_request_failed")
+    assert (failed["level"], failed["attributes"]["type"]) == ("WARNING", "CancelledError")
+    assert server_span(captured)["trace_id"] == failed["trace_id"]
+
+
 def test_a_websocket_has_its_trace_id_in_the_handshake_and_its_end_is_told(captured: Captured) -> None:
     app = service()
 
@@ -513,7 +532,7 @@ def test_a_mounted_application_is_part_of_the_outer_request(captured: Captured, 
     assert sent["attributes"]["path"] == "/sub/files/{name}"
     span = server_span(captured)
     assert (span["name"], span["attributes"]["http.route"]) == ("GET /sub/files/{name}", "/sub/files/{name}")
-    assert len(events(captured, "http_request_received")) == 1
+    assert len(events(captured, "http_request_received")) == len(captured.spans) == 1
 
 
 def test_a_starlette_application_is_instrumented_too(captured: Captured) -> None:
