@@ -84,17 +84,13 @@ class Hooks:
         def changed(module: ModuleType) -> None:
             if not self._installed:
                 return
-            missing = [name for name in _SEAMS[module.__name__] if not _has(module, name)]
-            if not missing:
+            try:
+                _expect(module)
                 change(module)
-                return
-            self.remove()
-            _logger.warning(
-                "langsmith %s is not known to Ganglion (%s has no %s): its runs are left as they are",
-                version("langsmith"),
-                module.__name__,
-                ", ".join(missing),
-            )
+            except (AttributeError, ImportError) as error:
+                self.remove()
+                unknown = "langsmith %s is not known to Ganglion (%s): its runs are left as they are"
+                _logger.warning(unknown, version("langsmith"), error)
 
         return changed
 
@@ -176,11 +172,12 @@ class Hooks:
         return wrapped(*args, **kwargs)
 
 
-def _has(module: ModuleType, path: str) -> bool:
-    found: Any = module
-    for name in path.split("."):
-        found = getattr(found, name, None)
-    return found is not None
+def _expect(module: ModuleType) -> None:
+    """Raise AttributeError if one of the names that we use is not there."""
+    for path in _SEAMS[module.__name__]:
+        found: Any = module
+        for name in path.split("."):
+            found = getattr(found, name)
 
 
 def _guard(call: Callable[..., object], *args: Any, **kwargs: Any) -> None:
@@ -222,7 +219,7 @@ def _choose_mode(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwa
 
     Without a mode, a key and an endpoint, the runs go only into the OpenTelemetry trace.
     """
-    settings = {"otel_tracer_provider": trace.NoOpTracerProvider(), **kwargs}
+    settings = {**kwargs, "otel_tracer_provider": kwargs.get("otel_tracer_provider") or trace.NoOpTracerProvider()}
     chosen = kwargs.keys() & {"tracing_mode", "otel_enabled", "api_key", "api_url", "api_urls", "profile"}
     if not (args or chosen or _in_environment(*_MODES, *_CREDENTIALS)):
         settings["tracing_mode"] = "otel"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +23,6 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     Tracer,
-    get_current_span,
     set_span_in_context,
 )
 from opentelemetry.util.types import AttributeValue
@@ -57,11 +59,17 @@ class RunSpans:
         self._attributes = attributes
         self._open: dict[UUID, _OpenRun] = {}
         self._ended: dict[UUID, Span] = {}
-        self._lock = threading.RLock()  # garbage collection may call `abandon` while this thread holds it
+        self._lost: deque[UUID] = deque()
+        self._ends_at_exit = False
+        self._lock = threading.RLock()  # langsmith ends runs in finalizers too, which may come while it is held
         os.register_at_fork(after_in_child=_weakly(self.forget))
 
     def start(self, run: Mapping[str, Any], owner: object | None) -> None:
-        """Open the run's span; `owner`, when it is collected unfinished, ends it. A second start changes nothing."""
+        """Open the run's span. If `owner` is collected before the run is finished, the next start ends it.
+
+        A second start of a run changes nothing.
+        """
+        self._end_lost()
         run_id: UUID = run["id"]
         if run_id in self._open or run_id in self._ended:
             return
@@ -70,14 +78,9 @@ class RunSpans:
             str(run.get("name") or "run"),
             parent,
             attributes=_identity(run),
-            start_time=_start_time(run, parent),
+            start_time=_nanoseconds(run.get("start_time")),
         )
-        finalizer = weakref.finalize(owner, self.abandon, run_id) if owner is not None else None
-        with self._lock:
-            self._open[run_id] = _OpenRun(span, finalizer)
-            oldest = next(iter(self._open)) if len(self._open) > _OPEN_AT_MOST else None
-        if oldest is not None:
-            self.abandon(oldest)
+        self._keep(run_id, _OpenRun(span, None if owner is None else self._watch(owner, run_id)))
         if span.is_recording():
             span.set_attributes(self._attributes("post", run))
         if run.get("end_time") is not None:
@@ -96,6 +99,11 @@ class RunSpans:
         """Keep the exception that a run is about to end with; the run itself only has its text."""
         if opened := self._open.get(run_id):
             opened.error = error
+
+    def abandon_all(self) -> None:
+        """End the spans of the runs that are still open when the process ends."""
+        for run_id in list(self._open):
+            self.abandon(run_id)
 
     def abandon(self, run_id: UUID) -> None:
         """End the span of a run that nobody will finish, and say so on it."""
@@ -132,6 +140,27 @@ class RunSpans:
             otel_context.attach(outer)
         elif run_id is not None:
             self.enter(run_id)
+
+    def _keep(self, run_id: UUID, opened: _OpenRun) -> None:
+        with self._lock:
+            self._open[run_id] = opened
+            oldest = next(iter(self._open)) if len(self._open) > _OPEN_AT_MOST else None
+            if not self._ends_at_exit:
+                self._ends_at_exit = True  # only now: what is registered last runs first, and the provider is there
+                atexit.register(_weakly(self.abandon_all))
+        if oldest is not None:
+            self.abandon(oldest)
+
+    def _watch(self, owner: object, run_id: UUID) -> weakref.finalize[Any, Any]:
+        # A finalizer may run while its thread holds a lock of the span's processor, so it ends nothing itself.
+        watch = weakref.finalize(owner, self._lost.append, run_id)
+        watch.atexit = False
+        return watch
+
+    def _end_lost(self) -> None:
+        while self._lost:
+            with suppress(IndexError):  # another thread was faster
+                self.abandon(self._lost.popleft())
 
     def _parent_context(self, parent_id: UUID | None) -> Context:
         current = otel_context.get_current()
@@ -186,16 +215,6 @@ def _identity(run: Mapping[str, Any]) -> dict[str, AttributeValue]:
         "langsmith.trace.name": run.get("name"),
     }
     return {name: str(value) for name, value in values.items() if value}
-
-
-def _start_time(run: Mapping[str, Any], parent: Context) -> int | None:
-    """Return the run's own start, in nanoseconds.
-
-    LangSmith cuts it to microseconds, which may put it before the start of a parent that is kept in nanoseconds.
-    """
-    start = _nanoseconds(run.get("start_time"))
-    before: int | None = getattr(get_current_span(parent), "start_time", None)
-    return before if start is not None and before is not None and 0 < before - start < 1_000 else start
 
 
 def _nanoseconds(time: datetime | str | None) -> int | None:

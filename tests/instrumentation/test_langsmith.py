@@ -240,12 +240,13 @@ def test_run_for_two_projects_is_one_span(traced: Trace) -> None:
     assert traced.attributes("step")["langsmith.span.id"] == str(run.id)
 
 
-def test_run_that_nobody_finishes_ends_when_it_is_collected(traced: Trace) -> None:
+def test_run_that_nobody_finishes_ends_when_the_next_begins(traced: Trace) -> None:
     run = RunTree(name="lost")
     run.post()
     assert traced.names == set()
     del run
     gc.collect()
+    RunTree(name="next").post()
     assert traced.attributes("lost")["langsmith.metadata.unfinished"] is True
 
 

@@ -228,7 +228,7 @@ class Uploads(BaseHTTPRequestHandler):
 def test_only_the_other_modes_upload_and_each_has_one_span(traced: Trace, mode: Any, uploaded: bool) -> None:
     received: list[str] = []
     with serving(type("Handler", (Uploads,), {"received": received})) as url:
-        client = langsmith.Client(api_url=url, api_key="none", tracing_mode=mode)
+        client = langsmith.Client(api_url=url, api_key="none", tracing_mode=mode, otel_tracer_provider=traced.provider)
         traceable(name="answer", client=client)(lambda: None)()
         client.flush()
         client.close()
@@ -342,18 +342,27 @@ def test_unsupported_version_is_named_and_left_alone(tmp_path: Path) -> None:
     assert "0.3.0" in said
 
 
-def test_langsmith_that_is_not_what_is_known_is_left_alone() -> None:
-    program = """
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "langsmith.run_helpers._container_end",
+        "langsmith._internal.otel._otel_exporter.OTELExporter._set_span_attributes",
+    ],
+)
+def test_langsmith_that_is_not_what_is_known_is_left_alone(missing: str) -> None:
+    program = f"""
+        import langsmith._internal.otel._otel_exporter
         from langsmith import RunTree, run_helpers
-        del run_helpers._container_end
+        del {missing}
         from ganglion.langsmith import LangSmithInstrumentor
         LangSmithInstrumentor().instrument()
         assert not hasattr(RunTree.post, "__wrapped__")
         assert not hasattr(run_helpers._setup_run, "__wrapped__")
     """
     code, said = run_program(program)
-    assert code == 0
-    assert "langsmith.run_helpers has no _container_end" in said
+    assert code == 0, said
+    assert f"has no attribute '{missing.rpartition('.')[2]}'" in said
+    assert "is not known to Ganglion" in said
 
 
 def test_forked_process_does_not_end_the_runs_of_its_parent() -> None:
@@ -385,6 +394,26 @@ def test_forked_process_does_not_end_the_runs_of_its_parent() -> None:
         assert [span.name for span in exporter.get_finished_spans()] == ["run"]
     """
     assert run_program(program) == (0, "")
+
+
+@pytest.mark.parametrize("imported", ["before", "after"])
+def test_run_that_is_open_at_the_end_of_the_process_is_exported(imported: str) -> None:
+    program = f"""
+        import sys
+        sys.stdout = sys.stderr
+        import ganglion
+        if {imported == "before"}:
+            import langsmith.run_helpers
+        ganglion.configure()
+        from langsmith import RunTree
+        run = RunTree(name="still open")
+        run.post()
+    """
+    exporters = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    code, said = run_program(program, **exporters)
+    assert code == 0, said
+    assert '"name": "still open"' in said
+    assert '"langsmith.metadata.unfinished": true' in said
 
 
 def test_open_spans_are_bounded(traced: Trace) -> None:
