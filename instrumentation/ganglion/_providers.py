@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from ganglion import _resource
+from ganglion._fork import Gate
 from ganglion._otlp import default_exporters, exporter_arguments
 from ganglion._pipeline import BatchLogs, BatchSpans, Limits
 from ganglion._settings import Settings
@@ -82,6 +83,14 @@ def _make(settings: Settings, more: Mapping[str, object]) -> None:
         setup_logging_handler=False,
         **more,
     )
+    _gate_metrics()
+
+
+def _gate_metrics() -> None:
+    # A fork in the middle of an export would leave the child's reader waiting for a lock that nobody holds.
+    for reader in getattr(metrics.get_meter_provider(), "_metric_readers", ()):
+        if hasattr(reader, "_export_lock"):
+            reader._export_lock = Gate()  # noqa: SLF001 - what it holds around each export, by any name
 
 
 def _batch_spans(exporter: SpanExporter, *, limits: Limits, settings: Settings) -> BatchSpans:

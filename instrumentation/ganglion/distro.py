@@ -1,16 +1,18 @@
 """Ganglion as a distribution of OpenTelemetry: what `opentelemetry-instrument` finds by entry points."""
 
 import logging
+from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from os import environ
 from typing import Any
 
+import wrapt
 from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined] # its module opts out of checking
 from opentelemetry.instrumentation.environment_variables import OTEL_PYTHON_CONFIGURATOR
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # pyright: ignore[reportPrivateUsage] - for distros
 
-from ganglion._configure import start
 from ganglion._semconv import prefer_stable
 from ganglion._settings import Settings
 
@@ -20,6 +22,10 @@ _logger = logging.getLogger("ganglion")
 
 _REPLACED = frozenset({"fastapi", "logging", "starlette"})
 """Instrumentations in whose place ours do the same; with both, logs and spans would be sent twice."""
+
+
+_DEFERRED = frozenset({"httpx", "httpx2", "requests", "urllib3"})
+"""Libraries that are instrumented when the service imports them, as nothing else would import them."""
 
 
 class GanglionDistro(BaseDistro):  # type: ignore[misc]
@@ -39,11 +45,20 @@ class GanglionDistro(BaseDistro):  # type: ignore[misc]
         if entry_point.name in _REPLACED:
             return
         prefer_stable()
+        load = partial(self._load, entry_point, kwargs)
+        if entry_point.name in _DEFERRED:
+            # Two steps: the module of one instrumentation may import the libraries of others.
+            wrapt.register_post_import_hook(lambda _: load(), entry_point.module)
+            wrapt.register_post_import_hook(lambda _: import_module(entry_point.module), entry_point.name)
+        else:
+            load()
+
+    def _load(self, entry_point: Any, kwargs: Mapping[str, Any]) -> None:
         try:
             otherwise: Any = super()
             otherwise.load_instrumentor(entry_point, **kwargs)
-        except (DependencyConflictError, ImportError):
-            raise  # the caller knows these, and goes on
+        except (DependencyConflictError, ModuleNotFoundError):
+            _logger.debug("Instrumentation %s is left out", entry_point.name, exc_info=True)
         except Exception:
             _logger.exception("Instrumentation %s failed; it is left out", entry_point.name)
 
@@ -63,6 +78,8 @@ class GanglionConfigurator(_OTelSDKConfigurator):
             otherwise: Any = super()
             otherwise._configure(**kwargs)  # noqa: SLF001 - the method we override
             return
+        from ganglion._configure import start  # noqa: PLC0415 - not where another distribution is at work
+
         GanglionDistro.forget_configurator()
         start(Settings.from_environment(), **kwargs)
 

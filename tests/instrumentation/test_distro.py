@@ -16,6 +16,7 @@ from tests.instrumentation.programs import (
     free_port,
     logs_of,
     metrics_of,
+    run,
     spans_of,
     started,
 )
@@ -97,3 +98,52 @@ async def buy_until_refused(port: int) -> list[int]:
         for _ in range(10):
             customers.create_task(one_customer(client))
     return answers
+
+
+PLAIN = """
+import sys
+from opentelemetry import trace
+import fastapi, httpx
+
+with trace.get_tracer("plain").start_as_current_span("plain"):
+    pass
+print(*(name for name in sys.modules if name in ("ganglion.logs", "ganglion.fastapi", "ganglion._threads")))
+"""
+
+
+@pytest.mark.parametrize("configurator", ["configurator", "ganglion"])
+async def test_another_distribution_stays_as_it_is(sink: OTLPSink, configurator: str, tmp_path: Path) -> None:
+    """Ours may be asked to configure it, as the first of the entry points found; then it does what the SDK's does."""
+    env = environment(sink, OTEL_PYTHON_DISTRO="distro", OTEL_PYTHON_CONFIGURATOR=configurator)
+    env["PYTHONWARNINGS"] = "ignore"
+    program = await run(PLAIN, env, tmp_path, BIN / "opentelemetry-instrument", BIN / "python")
+
+    assert program.process.returncode == 0, program.output
+    assert [span["name"] for span in spans_of(sink)] == ["plain"]
+    instruments = {"ganglion.logs", "ganglion.fastapi", "ganglion._threads"}
+    assert not instruments & set(program.lines[-1].split())
+
+
+OUTGOING = """
+import sys
+import ganglion
+ganglion.configure()
+assert not {"httpx", "requests", "fastapi"} & set(sys.modules)
+import httpx
+with ganglion.trace_span("outer"):
+    httpx.get(sys.argv[1])
+"""
+
+
+async def test_outgoing_requests_are_spans_and_their_library_is_not_imported_before(
+    sink: OTLPSink, tmp_path: Path
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(OUTGOING)
+    async with started([BIN / "python", path, f"{sink.http_endpoint}/ask"], environment(sink), tmp_path) as program:
+        assert await program.ends() == 0, program.output
+
+    spans = {span["name"]: span for span in spans_of(sink)}
+    assert spans["GET"]["trace_id"] == spans["outer"]["trace_id"]
+    (asked,) = [request for request in sink.requests if request.path == "/ask"]
+    assert spans["outer"]["trace_id"] in asked.headers["traceparent"]
