@@ -19,7 +19,7 @@ from bench.report import Figure, Scale, show, write_json
 
 __all__ = ["main"]
 
-MEASURES = ("steps", "ingest", "rows", "latency", "size", "volume", "memory", "faults")
+MEASURES = ("steps", "ingest", "rows", "latency", "size", "volume", "memory", "faults", "instrumentation")
 """Modules of this package with `run(scale) -> Iterable[Figure]`, in the order of a whole run."""
 STUDIES = ("journal_engines", "postgresql_indexes")
 """Comparisons behind a decision in docs/decisions; they print their own tables, and run only by name."""
