@@ -1,14 +1,15 @@
 """FastAPI and Starlette: server spans, request events, X-Trace-ID in and out, who a request is for.
 
-`opentelemetry-instrument` and `ganglion.configure()` do this to every application by themselves, `instrument` to one.
+`opentelemetry-instrument` and `ganglion.configure()` do this to every application where FastAPI is imported, unless
+OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names fastapi; `instrument` does it to one.
 """
 
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
-from typing import Annotated, Any, cast
-from weakref import WeakKeyDictionary
+from typing import Annotated, Any, NamedTuple, cast
+from weakref import WeakSet
 
 from ganglion._semconv import prefer_stable
 from ganglion._settings import current
@@ -46,8 +47,17 @@ async def _trace_id() -> str | None:
 TraceId = Annotated[str | None, Depends(_trace_id)]
 """A parameter of an endpoint: the request's trace id, 32 hex digits; None without a trace."""
 
-# What builds the layers of an application without us, those it had built, and whether OpenTelemetry's came with ours.
-_before: WeakKeyDictionary[Starlette, tuple[_Build, ASGIApp | None, bool]] = WeakKeyDictionary()
+_instrumented: WeakSet[Starlette] = WeakSet()
+_BEFORE = "_ganglion_before"
+
+
+class _Before(NamedTuple):
+    """What an application was without us; kept in it, so that both go together."""
+
+    build: _Build
+    built: ASGIApp | None
+    with_otel: bool
+    """Whether OpenTelemetry's layer came with ours."""
 
 
 def instrument(app: Starlette, *, excluded_urls: str | None = None, headers: Mapping[str, str] | None = None) -> None:
@@ -61,7 +71,7 @@ def instrument(app: Starlette, *, excluded_urls: str | None = None, headers: Map
             GANGLION_SESSION_HEADER and GANGLION_TENANT_HEADER. A value has at most 128 printable characters; one that
             has not is ignored, with a warning. Whoever calls may send any: bind what authentication proved instead.
     """
-    if app in _before:
+    if app in _instrumented:
         return
     built, original = app.middleware_stack, app.build_middleware_stack
     if built is not None:  # its middlewares live and have state: they stay
@@ -74,20 +84,26 @@ def instrument(app: Starlette, *, excluded_urls: str | None = None, headers: Map
         )
     build = app.build_middleware_stack
     app.build_middleware_stack = lambda: _layered(build(), headers or {})  # type: ignore[method-assign]
-    _before[app] = (original, built, with_otel)
+    _remember(app, _Before(original, built, with_otel))
     if built is not None:
         app.middleware_stack = app.build_middleware_stack()
 
 
 def uninstrument(app: Starlette) -> None:
     """Undo `instrument`; safe twice."""
-    original, built, with_otel = _before.pop(app, (None, None, False))
-    if original is None:
+    before: _Before | None = vars(app).pop(_BEFORE, None)
+    if before is None:
         return
-    if with_otel:
+    _instrumented.discard(app)
+    if before.with_otel:
         FastAPIInstrumentor.uninstrument_app(cast("FastAPI", app))
-    app.build_middleware_stack = original  # type: ignore[method-assign]
-    app.middleware_stack = built
+    app.build_middleware_stack = before.build  # type: ignore[method-assign]
+    app.middleware_stack = before.built
+
+
+def _remember(app: Starlette, before: _Before) -> None:
+    vars(app)[_BEFORE] = before
+    _instrumented.add(app)
 
 
 def _layered(stack: ASGIApp, headers: Mapping[str, str]) -> ASGIApp:
@@ -145,14 +161,14 @@ class GanglionFastAPIInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # my
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002
         for kind, original in self._originals.items():
             kind.__call__ = original  # type: ignore[method-assign]
-        for app in list(_before):
+        for app in list(_instrumented):
             uninstrument(app)
 
 
 def _instrumenting(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     async def instrumented(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:
-        if self not in _before and IN_SCOPE not in scope:
+        if self not in _instrumented and IN_SCOPE not in scope:
             _try_to_instrument(self)
         await call(self, scope, receive, send)
 
@@ -164,4 +180,4 @@ def _try_to_instrument(app: Starlette) -> None:
         instrument(app)
     except Exception:
         _logger.exception("%s is not instrumented", type(app).__name__)
-        _before.setdefault(app, (app.build_middleware_stack, app.middleware_stack, False))
+        _remember(app, _Before(app.build_middleware_stack, app.middleware_stack, with_otel=False))

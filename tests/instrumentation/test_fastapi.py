@@ -1,10 +1,12 @@
 import asyncio
+import gc
 import json
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
@@ -607,6 +609,15 @@ def test_an_application_that_runs_already_keeps_its_middleware(captured: Capture
     assert "X-Trace-ID" in response.headers
     assert [record["attributes"]["path"] for record in events(captured, "http_response_sent")] == ["/after"]
     assert len(made) == 1
+
+
+def test_an_application_that_nobody_needs_is_let_go() -> None:
+    app = FastAPI()
+    instrument(app)
+    gone = weakref.ref(app)
+    del app
+    gc.collect()
+    assert gone() is None
 
 
 @pytest.fixture
