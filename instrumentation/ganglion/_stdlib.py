@@ -32,6 +32,13 @@ class RecordHandler(logging.Handler):
         """Make no lock: a line is written under its own, and the OpenTelemetry SDK has its own."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Emit `record` unless a filter forbids; without the lock that there is not."""
+        is_wanted = self.filter(record) if self.filters else True
+        if is_wanted:
+            self.emit(is_wanted if isinstance(is_wanted, logging.LogRecord) else record)
+        return bool(is_wanted)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Emit `record` with its `extra` fields; never raises."""
         extra = {key: value for key, value in vars(record).items() if key not in _USUAL and key not in _STRANGE}

@@ -168,6 +168,14 @@ def test_what_comes_in_is_not_believed_by_default_and_goes_no_further() -> None:
     assert carrier["baggage"] == "colour=blue"
 
 
+def test_an_id_in_the_applications_own_baggage_stays_here() -> None:
+    _baggage.install()
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier, baggage.set_baggage("tenant.id", "t1", baggage.set_baggage("colour", "blue")))
+
+    assert carrier["baggage"] == "colour=blue"
+
+
 def test_trusted_ids_are_received_and_bounded() -> None:
     _baggage.install(trust=True)
     long = "x" * 129

@@ -20,6 +20,7 @@ import ganglion
 import pytest
 import structlog
 from ganglion import _emit, logs
+from ganglion._stdlib import RecordHandler
 from ganglion.testing import Captured, capture
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -545,6 +546,16 @@ def test_uvicorns_loggers_are_routed_and_not_doubled(capsys: pytest.CaptureFixtu
         ("uvicorn.access", '::1 - "GET /a HTTP/1.1" 200'),
     ]
     assert (err, lines[0]["context"]) == ("", {})
+
+
+def test_a_filter_of_the_handler_is_obeyed(printed: Printed) -> None:
+    (handler,) = [one for one in logging.root.handlers if isinstance(one, RecordHandler)]
+    handler.addFilter(lambda record: "secret" not in record.getMessage())
+    logging.getLogger("app").info("secret")
+    logging.getLogger("app").info("public")
+    handler.filters.clear()
+
+    assert printed.line()["message"] == "public"
 
 
 def test_dict_config_with_an_own_root_handler_is_not_doubled(printed: Printed) -> None:
