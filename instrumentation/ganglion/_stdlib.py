@@ -34,10 +34,10 @@ class RecordHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Emit `record` unless a filter forbids; without the lock that there is not."""
-        is_wanted = self.filter(record) if self.filters else True
-        if is_wanted:
-            self.emit(is_wanted if isinstance(is_wanted, logging.LogRecord) else record)
-        return bool(is_wanted)
+        outcome: object = self.filter(record) if self.filters else record
+        if outcome:
+            self.emit(outcome if isinstance(outcome, logging.LogRecord) else record)
+        return bool(outcome)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Emit `record` with its `extra` fields; never raises."""
