@@ -1,6 +1,7 @@
 """One span as one line of COPY text: the mapping of docs/schema.md."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 from ganglion_collector.errors import PermanentError
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -38,12 +39,15 @@ SPAN_COLUMNS = (
     "scope",
 )
 
+# Where the columns user_id, session_id, tenant_id and request_id come from.
 _IDENTITIES = (
-    ("user_id", ("user.id", "user_id", "enduser.id")),
-    ("session_id", ("session.id", "session_id")),
-    ("tenant_id", ("tenant.id", "tenant_id")),
-    ("request_id", ("request.id", "request_id")),
+    ("user.id", "user_id", "enduser.id"),
+    ("session.id", "session_id"),
+    ("tenant.id", "tenant_id"),
+    ("request.id", "request_id"),
 )
+_IDENTITY_KEYS = frozenset(chain.from_iterable(_IDENTITIES))
+_NO_IDENTITIES = "\t".join([NULL] * len(_IDENTITIES))
 _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _STATUSES = ("UNSET", "OK", "ERROR")
 
@@ -61,11 +65,12 @@ def span_line(span: Span, resource: Resource, scope: Scope, clock: Clock, days: 
     days.add(start // NANOSECONDS_PER_DAY)
     _keep_the_rest(span, attributes)
     status = span.status
+    code, message, trace_state = status.code, status.message, span.trace_state
     return (
         f"{times}\t{resource.id}\t{span.trace_id.hex()}\t{span.flags}\t{span.span_id.hex()}\t"
         f"{span.parent_span_id.hex() or NULL}\t{short(span.name)}\t{_name(_KINDS, span.kind)}\t"
-        f"{resource.service_name}\t{_name(_STATUSES, status.code)}\t{_optional(status.message)}\t"
-        f"{_optional(span.trace_state)}\t{scope.name}\t{scope.version}\t{_identities(attributes)}\t"
+        f"{resource.service_name}\t{_name(_STATUSES, code)}\t{text(message) if message else NULL}\t"
+        f"{text(trace_state) if trace_state else NULL}\t{scope.name}\t{scope.version}\t{_identities(attributes)}\t"
         f"{json_text(attributes) if attributes else NULL}\t{_events(span) if span.events else NULL}\t"
         f"{_links(span) if span.links else NULL}\t{json_text(dict(scope.details)) if scope.details else NULL}\n"
     )
@@ -78,23 +83,16 @@ def _times(span: Span, clock: Clock, attributes: dict[str, JSON]) -> tuple[str, 
     share, none. What was sent then stays in the attributes.
     """
     start, end = span.start_time_unix_nano, span.end_time_unix_nano
-    if not clock.sane(start):
-        if start:
-            keep(attributes, "otel.start_timestamp", iso_time(start))
-        if end:
-            keep(attributes, "otel.end_timestamp", iso_time(end))
-        return f"{timestamp(clock.received)}\t{NULL}\t{_milliseconds(start, end)}", clock.received
-    if not end:
-        return f"{timestamp(start)}\t{NULL}\t{NULL}", start
-    return f"{timestamp(start)}\t{timestamp(end)}\t{_milliseconds(start, end)}", start
-
-
-def _milliseconds(start: int, end: int) -> str:
-    return str((end - start) / 1_000_000) if start and end else NULL
-
-
-def _optional(value: str) -> str:
-    return text(value) if value else NULL
+    if clock.oldest <= start <= clock.newest:
+        if start and end:
+            return f"{timestamp(start)}\t{timestamp(end)}\t{(end - start) / 1_000_000}", start
+        return f"{timestamp(start)}\t{timestamp(end) if end else NULL}\t{NULL}", start
+    if start:
+        keep(attributes, "otel.start_timestamp", iso_time(start))
+    if end:
+        keep(attributes, "otel.end_timestamp", iso_time(end))
+    duration = (end - start) / 1_000_000 if start and end else NULL
+    return f"{timestamp(clock.received)}\t{NULL}\t{duration}", clock.received
 
 
 def _name(names: tuple[str, ...], code: int) -> str:
@@ -102,12 +100,16 @@ def _name(names: tuple[str, ...], code: int) -> str:
 
 
 def _identities(attributes: Mapping[str, JSON]) -> str:
-    return "\t".join([_identity(attributes, keys) for _, keys in _IDENTITIES])
+    if _IDENTITY_KEYS.isdisjoint(attributes):
+        return _NO_IDENTITIES
+    return "\t".join([_identity(attributes, keys) for keys in _IDENTITIES])
 
 
 def _identity(attributes: Mapping[str, JSON], keys: tuple[str, ...]) -> str:
     for key in keys:
-        value = attributes.get(key)
+        if key not in attributes:
+            continue
+        value = attributes[key]
         if isinstance(value, str):
             return short(value)
         if isinstance(value, int | float) and not isinstance(value, bool):

@@ -10,6 +10,7 @@ from functools import lru_cache
 __all__ = ["NANOSECONDS_PER_DAY", "Clock", "iso_time", "timestamp"]
 
 NANOSECONDS_PER_DAY = 86_400 * 1_000_000_000
+_USUAL_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,18 @@ class Clock:
 
 
 @lru_cache(maxsize=4096)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _second(seconds: str) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def timestamp(time: int) -> str:
     """Return Unix nanoseconds as a timestamptz literal in UTC."""
-    seconds, nanoseconds = divmod(time, 1_000_000_000)
-    return f"{_second(seconds)}.{nanoseconds // 1000:06d}+00"
+    digits = str(time // 1000)
+    if len(digits) < _USUAL_DIGITS:
+        digits = f"{time // 1000:07d}"
+    return f"{_second(digits[:-6])}.{digits[-6:]}+00"
 
 
 def iso_time(time: int) -> str:
     """Return Unix nanoseconds in ISO 8601 with all nine digits, for times inside jsonb."""
-    return f"{_second(time // 1_000_000_000).replace(' ', 'T')}.{time % 1_000_000_000:09d}Z"
+    return f"{_second(str(time // 1_000_000_000)).replace(' ', 'T')}.{time % 1_000_000_000:09d}Z"

@@ -1,7 +1,7 @@
 """OTLP values as PostgreSQL can hold them: JSON for jsonb, and the escapes of COPY's text format."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TypeAlias
 
@@ -96,15 +96,17 @@ def plain(value: AnyValue) -> JSON:
             return None
 
 
-def plain_map(attributes: Iterable[KeyValue], extra: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
+def plain_map(attributes: Sequence[KeyValue], extra: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
     """Return attributes as a JSON object, then those of `extra`; see `keep` for repeated keys."""
-    result: dict[str, JSON] = {}
-    for attribute in attributes:
-        key = attribute.key
-        if key in result:
-            keep(result, key, plain(attribute.value))
-        else:
-            result[key] = attribute.value.string_value or plain(attribute.value)
+    # In one expression, since the attributes are the larger part of a span's cost.
+    result: dict[str, JSON] = {
+        attribute.key: (found := attribute.value).string_value or found.int_value or plain(found)
+        for attribute in attributes
+    }
+    if len(result) < len(attributes):
+        result = {}
+        for attribute in attributes:
+            keep(result, attribute.key, plain(attribute.value))
     for key, value in (extra or {}).items():
         keep(result, key, value)
     return result
