@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -76,6 +76,11 @@ class _Report:
     def component(self, name: str, status: str, reason: str = "") -> None:
         self.send(event="component", component=name, status=status, reason=reason[:_LONGEST_REASON])
 
+    def health(self, names: Iterable[str], reason: str) -> None:
+        """Tell what ails the components `names`, "" for nothing."""
+        for name in names:
+            self.component(name, "StatusRecoverableError" if reason else "StatusOK", reason)
+
     def failed(self, reason: str) -> None:
         self.send(event="failed", reason=reason[:_LONGEST_REASON])
 
@@ -97,7 +102,7 @@ class _ReportedHealth:
     def _tell(self, reason: str) -> None:
         if reason != self._reason:
             self._reason = reason
-            self._report.component(self._component, "StatusRecoverableError" if reason else "StatusOK", reason)
+            self._report.health([self._component], reason)
 
 
 def main() -> None:
@@ -126,7 +131,8 @@ async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, repo
     stop = asyncio.Event()
     _on_terminate(stop.set)
     where = pipeline.places(loaded, Path(settings.home))
-    intake = pipeline.make_intake(loaded, where, settings.bells)
+    components = [f"receiver:{name}" for name in loaded.receivers]
+    intake = pipeline.make_intake(loaded, where, settings.bells, lambda reason: report.health(components, reason))
     try:
         await intake.start()
         receivers = pipeline.make_receivers(
@@ -134,7 +140,7 @@ async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, repo
         )
         for name, receiver in receivers.items():
             await intake.start_receiver(receiver)
-            report.component(f"receiver:{name}", "StatusOK")
+            report.health([f"receiver:{name}"], "")
         _ready(report)
         await _stopped_or_lost(stop, intake)
     finally:

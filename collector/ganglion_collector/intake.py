@@ -1,7 +1,8 @@
 """The receiver process's inside: receivers in front, one journal behind them, admission in between."""
 
+import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +15,9 @@ from ganglion_collector.journal.group_commit import GroupCommit
 from ganglion_collector.journal.store import open_writer
 
 __all__ = ["Intake", "JournalSettings", "MeasuredWriter"]
+
+_REFUSING = 10.0
+"""Seconds after a refusal for which the receivers count as refusing."""
 
 _TELL_PAUSE = 0.25
 
@@ -32,8 +36,14 @@ class JournalSettings:
 class Intake:
     """Owns the journal's writer; `acceptor` hands a receiver its way in. Start the receivers after it."""
 
-    def __init__(self, settings: JournalSettings, admissions: Mapping[tuple[str, Signal], Sequence[Admission]]) -> None:
+    def __init__(
+        self,
+        settings: JournalSettings,
+        admissions: Mapping[tuple[str, Signal], Sequence[Admission]],
+        tell_refusing: Callable[[str], None],
+    ) -> None:
         self._settings = settings
+        self._refusals = _Refusals(tell_refusing)
         self._admissions = admissions
         self._group: GroupCommit | None = None
         self._receivers: list[Receiver] = []
@@ -52,7 +62,9 @@ class Intake:
                 deduplication_window=settings.deduplication_window,
             )
         )
-        self._group = GroupCommit(writer, readers=settings.readers, on_durable=settings.bells.ring)
+        self._group = GroupCommit(
+            writer, readers=settings.readers, on_durable=settings.bells.ring, on_refused=self._refusals.saw
+        )
         settings.bells.ring_all()
 
     async def start_receiver(self, receiver: Receiver) -> None:
@@ -75,6 +87,7 @@ class Intake:
             await receiver.shutdown()
         if self._group is not None:
             await self._group.close()
+        self._refusals.close()
 
     def acceptor(self, receiver: str) -> Acceptor:
         """Return what makes a request to `receiver` durable."""
@@ -86,6 +99,32 @@ class Intake:
             await self._group.append(Entry(signal, receiver, time.time_ns(), item_count, payload, context))
 
         return accept
+
+
+class _Refusals:
+    """Tells why the journal refuses, and "" when it has refused nobody for a while.
+
+    Not at the next record that it takes: full, it takes one here and there.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told = ""
+        self._end: asyncio.TimerHandle | None = None
+
+    def saw(self, reason: str) -> None:
+        self.close()
+        self._end = asyncio.get_running_loop().call_later(_REFUSING, self._say, "")
+        self._say(reason)
+
+    def close(self) -> None:
+        if self._end is not None:
+            self._end.cancel()
+
+    def _say(self, reason: str) -> None:
+        if reason != self._told:
+            self._told = reason
+            self._tell(reason)
 
 
 class MeasuredWriter:

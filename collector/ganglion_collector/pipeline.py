@@ -100,8 +100,13 @@ def places(config: CollectorConfig, home: Path) -> Places:
     return Places(Path(directory) if directory else home / "journal", home / "run")
 
 
-def make_intake(config: CollectorConfig, where: Places, bells: Sequence[int]) -> Intake:
-    """Return the receiver process's inside; `bells` are in the order of `routes`. Receivers: `make_receivers`."""
+def make_intake(
+    config: CollectorConfig, where: Places, bells: Sequence[int], tell_refusing: Callable[[str], None]
+) -> Intake:
+    """Return the receiver process's inside; `bells` are in the order of `routes`. Receivers: `make_receivers`.
+
+    `tell_refusing` is told why the journal refuses requests, and "" when it no longer does.
+    """
     journal = journal_config(config)
     settings = JournalSettings(
         directory=where.journal,
@@ -110,7 +115,7 @@ def make_intake(config: CollectorConfig, where: Places, bells: Sequence[int]) ->
         readers=tuple(route.name for route in routes(config)),
         bells=_bells(config, bells),
     )
-    return Intake(settings, _admissions(config))
+    return Intake(settings, _admissions(config), tell_refusing)
 
 
 def _bells(config: CollectorConfig, ends: Sequence[int]) -> Bells:

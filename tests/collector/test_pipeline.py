@@ -1,5 +1,6 @@
 """From a configuration to what the processes hold."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,14 +70,14 @@ def test_batches_keep_within_all_bounds(
 
 
 async def _receivers(config: CollectorConfig, home: Path) -> tuple[Intake, Mapping[str, Receiver]]:
-    intake = pipeline.make_intake(config, pipeline.places(config, home), [])
+    intake = pipeline.make_intake(config, pipeline.places(config, home), [], print)
     return intake, pipeline.make_receivers(config, intake, lambda _name, _address: None)
 
 
 async def test_what_is_accepted_is_in_the_journal_and_rings(tmp_path: Path) -> None:
     config = _config(BOTH)
     reading, writing = make_doorbell()
-    intake = pipeline.make_intake(config, pipeline.places(config, tmp_path), [writing])
+    intake = pipeline.make_intake(config, pipeline.places(config, tmp_path), [writing], print)
     await intake.start()
     bell = Doorbell(reading)
     bell.clear()
@@ -90,6 +91,29 @@ async def test_what_is_accepted_is_in_the_journal_and_rings(tmp_path: Path) -> N
     (record,), _ = reader.read(reader.oldest(), BatchBounds(), Signal.LOGS, {"otlp"})
     reader.close()
     assert (record.payload, record.item_count, record.context) == (payload, 2, {"user": "u"})
+
+
+async def test_a_full_journal_is_told_until_nobody_is_refused_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganglion_collector.intake._REFUSING", 0.2)
+    journal = {"journal": {"quota_mib": 1, "deduplication_window": 0}}
+    config = _config(BOTH, extensions=journal, service={"extensions": ["journal"], "pipelines": BOTH})
+    told: asyncio.Queue[str] = asyncio.Queue()
+    intake = pipeline.make_intake(config, pipeline.places(config, tmp_path), [], told.put_nowait)
+    await intake.start()
+    accept = intake.acceptor("otlp")
+    await accept(Signal.LOGS, logs_payload("x" * 900_000), 1, {})
+    for _ in range(2):
+        with pytest.raises(RefusedError):
+            await accept(Signal.LOGS, logs_payload("x" * 900_000), 1, {})
+    await accept(Signal.LOGS, logs_payload("small"), 1, {})
+    assert [await asyncio.wait_for(told.get(), 5) for _ in range(2)] == [
+        "the journal is full: exporters are behind",
+        "",
+    ]
+    await intake.shutdown()
+    assert told.empty()
 
 
 async def test_after_shutdown_nothing_is_accepted(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class GroupCommit:
         writer: closed by `close`.
         readers: the configured readers; what all of them have committed is trimmed, off the path of the answers.
         on_durable: called in the loop after every commit that stored something, with its signals: the doorbell.
+        on_refused: called in the loop, with a reason, when there was no room for something or the disk failed.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class GroupCommit:
         *,
         readers: Collection[str] = (),
         on_durable: Callable[[Collection[Signal]], None] | None = None,
+        on_refused: Callable[[str], None] | None = None,
     ) -> None:
         self._writer = writer
         self._readers = tuple(readers)
         self._on_durable = on_durable
+        self._on_refused = on_refused
         self._queue = _Queue()
         self._grown = asyncio.Event()
         self._lost: asyncio.Future[JournalLostError] = asyncio.get_running_loop().create_future()
@@ -148,6 +151,9 @@ class GroupCommit:
         if stored:
             self._grown.set()
             self._ring(stored)
+        if self._on_refused:
+            for refusal in [outcome for outcome in outcomes if isinstance(outcome, RefusedError)][:1]:
+                self._on_refused(str(refusal))
 
     def _ring(self, signals: Collection[Signal]) -> None:
         try:
