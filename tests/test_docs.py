@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from ganglion._settings import Settings
 from ganglion_collector.component import Config, parse_duration
 from ganglion_collector.config import load
 from ganglion_collector.config.catalog import KINDS
@@ -103,8 +105,15 @@ def test_every_environment_variable_is_documented() -> None:
     sources.append((ROOT / "otel-collector.yaml").read_text(encoding="utf-8"))
     used = {name for text in sources for name in re.findall(r"\bGANGLION_[A-Z_]+[A-Z]\b", text)}
 
-    documented = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    documents = [ROOT / "docs" / name for name in ("configuration.md", "instrumentation.md")]
+    documented = "".join(path.read_text(encoding="utf-8") for path in documents)
     assert {name for name in used - INTERNAL_VARIABLES if f"`{name}`" not in documented} == set()
+
+
+def test_every_setting_of_a_service_is_documented() -> None:
+    text = (ROOT / "docs" / "instrumentation.md").read_text(encoding="utf-8")
+
+    assert {field.name for field in fields(Settings) if f"`{field.name}`" not in text} == set()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
