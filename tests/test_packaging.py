@@ -1,7 +1,9 @@
 """The wheel as a service gets it: light, complete, and alone in its environment."""
 
+import re
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -61,3 +63,18 @@ def test_the_wheel_holds_what_is_not_python(wheel: Path) -> None:
         "ganglion_query",
     }
     assert all(f"{package}/py.typed" in names for package in ("ganglion", "ganglion_collector", "ganglion_query"))
+
+
+def test_the_lock_pins_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    groups = project["dependency-groups"].values()
+    wanted = {
+        re.match(r"[\w.-]+", entry)[0]  # type: ignore[index]  # every requirement begins with a name
+        for entries in (project["project"]["dependencies"], *extras, *groups)
+        for entry in entries
+        if isinstance(entry, str)
+    }
+    pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+
+    assert wanted - {"ganglion"} <= pinned | {"ganglion"}
