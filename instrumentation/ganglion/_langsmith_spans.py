@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from opentelemetry import context as otel_context
@@ -35,6 +35,7 @@ _RUN = otel_context.create_key("langsmith-run")
 _OUTER = otel_context.create_key("langsmith-outer")
 _OPEN_AT_MOST = 10_000
 _REMEMBERED = 10_000
+_OUTER_AT_MOST = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXCEPTION_TYPE = re.compile(r"([A-Za-z_][\w.]*)\(")
 
@@ -91,9 +92,11 @@ class RunSpans:
         opened = self._open.get(run["id"])
         if opened is None:
             return  # begun in another process, or already ended
-        if opened.span.is_recording():
-            opened.span.set_attributes(self._attributes("patch", run))
-        self._end(run)
+        try:
+            if opened.span.is_recording():
+                opened.span.set_attributes(self._attributes("patch", run))
+        finally:
+            self._end(run)
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """Keep the exception that a run is about to end with; the run itself only has its text."""
@@ -117,29 +120,30 @@ class RunSpans:
         for run_id in list(self._open):
             self._close(run_id)
 
-    def enter(self, run_id: UUID) -> None:
-        """Make the run's span the current one of this context."""
+    def enter(self, run_id: UUID, outer: tuple[Context, ...] = ()) -> None:
+        """Make the run's span the current one of this context; `outer` is what `follow` may go back to."""
         if opened := self._open.get(run_id):
-            current = otel_context.get_current()
-            inside = set_span_in_context(opened.span, otel_context.set_value(_OUTER, current, current))
+            inside = otel_context.set_value(_OUTER, outer, set_span_in_context(opened.span))
             otel_context.attach(otel_context.set_value(_RUN, run_id, inside))
 
     def follow(self, run_id: UUID | None) -> None:
         """Make current the span of the run that LangSmith now holds for the current one, or what was before it.
 
         LangSmith's own blocks say when a run becomes current, but not when it no longer is: then the run outside it
-        becomes current again, so the OpenTelemetry contexts are kept as a chain, the outer in the inner.
+        becomes current again, so each context keeps those outside it, the nearest first. Not all: a task that
+        starts its successor from within such a block would keep one more each time.
         """
         current = otel_context.get_current()
         if current.get(_RUN) == run_id:
             return
-        outer: Context | None = current
-        while outer is not None and outer.get(_RUN) != run_id:
-            outer = outer.get(_OUTER)  # type: ignore[assignment]
-        if outer is not None:
-            otel_context.attach(outer)
-        elif run_id is not None:
-            self.enter(run_id)
+        outer = cast("tuple[Context, ...]", current.get(_OUTER) or ())
+        for depth, before in enumerate(outer, start=1):
+            if before.get(_RUN) == run_id:
+                otel_context.attach(otel_context.set_value(_OUTER, outer[depth:], before))
+                return
+        if run_id is not None:
+            alone = otel_context.set_value(_OUTER, (), current)
+            self.enter(run_id, (alone, *outer[: _OUTER_AT_MOST - 1]))
 
     def _keep(self, run_id: UUID, opened: _OpenRun) -> None:
         with self._lock:

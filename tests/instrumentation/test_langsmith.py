@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
@@ -79,6 +80,35 @@ async def test_current_span_is_as_before_after_every_call(traced: Trace) -> None
         with langsmith.trace("outer"), langsmith.trace("inner"), tracing_context(enabled=True):
             await step()
         assert trace.get_current_span() is request
+
+
+def test_block_for_an_outer_run_inside_an_inner_one(traced: Trace) -> None:
+    with langsmith.trace("outer") as outer:
+        with langsmith.trace("inner"), traced.tracer.start_as_current_span("native"):
+            with tracing_context(parent=outer):
+                traced.tracer.start_span("beside").end()
+            traceable(name="leaf")(lambda: None)()
+        traced.tracer.start_span("after").end()
+    assert traced.child("inner", "outer")
+    assert traced.child("beside", "outer")
+    assert traced.child("leaf", "inner")
+    assert traced.child("after", "outer")
+
+
+def test_blocks_that_never_end_keep_a_bounded_past(traced: Trace) -> None:
+    past: list[weakref.ref[Any]] = []
+
+    def enter_many() -> None:
+        for _ in range(400):
+            langsmith.trace("step").__enter__()
+            past.append(weakref.ref(trace.get_current_span()))
+
+    with traced.tracer.start_as_current_span("request"):
+        context = contextvars.copy_context()
+        context.run(enter_many)
+    gc.collect()
+    assert past[0]() is None
+    assert context.run(trace.get_current_span) is past[-1]()
 
 
 async def test_child_posted_after_its_parent_ended(traced: Trace) -> None:
