@@ -68,7 +68,8 @@ async def test_sigterm_under_load_loses_nothing(sink: OTLPSink, tmp_path: Path) 
     (tmp_path / "app.py").write_text(APP)
     port = free_port()
     argv: list[str | Path] = [BIN / "opentelemetry-instrument", BIN / "uvicorn", "app:app", "--port", str(port)]
-    async with started(argv, environment(sink), tmp_path) as program:
+    env = environment(sink, OTEL_BLRP_SCHEDULE_DELAY="60000")  # so that much waits
+    async with started(argv, env, tmp_path) as program:
         await answered(f"http://127.0.0.1:{port}/buy/0", program)
         load = asyncio.create_task(buy_until_refused(port))
         await program.says("bought", 200)

@@ -165,8 +165,9 @@ async def buy(number: int) -> int:
 async def test_uvicorn_with_workers_sends_from_every_worker(sink: OTLPSink, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(ASGI)
     port = free_port()
+    env = environment(sink, OTEL_BLRP_SCHEDULE_DELAY="60000")
     uvicorn: list[str | Path] = [BIN / "uvicorn", "app:app", "--port", str(port), "--workers", "2"]
-    async with started([BIN / "opentelemetry-instrument", *uvicorn], environment(sink), tmp_path) as program:
+    async with started([BIN / "opentelemetry-instrument", *uvicorn], env, tmp_path) as program:
         await program.says("Application startup complete", 2)
         workers = [await bought(port, number) for number in range(40)]
         await program.terminate()
