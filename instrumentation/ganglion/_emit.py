@@ -36,6 +36,7 @@ _EXPORTING = ("opentelemetry", "urllib3", "requests", "grpc", "httpx", "httpcore
 
 
 _MOST_WAITING = 100
+_MINUTE = 60 * 10**9
 
 
 class _Call(NamedTuple):
@@ -71,6 +72,7 @@ _output: Output | None = None
 _printing = threading.RLock()
 _loggers: dict[str, tuple[LoggerProvider, Logger, str, bool]] = {}
 _complained = False
+_said: dict[tuple[str, str], int] = {}
 
 
 def output() -> Output | None:
@@ -260,7 +262,7 @@ def _write(line: bytes) -> None:
 
 def _print_only(call: _Call) -> None:
     to = _output
-    if to is None or call.level < _WARNING:
+    if to is None or call.level < _WARNING or _was_said(call):
         return
     level_name, _ = _LEVELS.get(call.level) or _nearest(call.level)
     fields, ids = _sorted(call.fields)
@@ -278,6 +280,18 @@ def _print_only(call: _Call) -> None:
         call.stack,
     )
     _print(record, to)
+
+
+def _was_said(call: _Call) -> bool:
+    """Return whether the same was printed within a minute: beyond OTEL_ATTRIBUTE_*_LIMIT the SDK warns every time."""
+    said = (call.name, text(call.message)[:200])
+    now = call.nanoseconds
+    if now - _said.get(said, 0) < _MINUTE:
+        return True
+    if len(_said) >= _MOST_WAITING:
+        _said.clear()
+    _said[said] = now
+    return False
 
 
 def _complain(problem: Exception) -> None:
