@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -115,10 +116,25 @@ def flush(timeout: float) -> bool:
     """Send all that waits; return whether it was taken within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     taken = True
-    for provider in (trace.get_tracer_provider(), _logs.get_logger_provider(), metrics.get_meter_provider()):
+    for provider in (trace.get_tracer_provider(), _logs.get_logger_provider()):
         if (force_flush := getattr(provider, "force_flush", None)) is not None:
             taken &= _succeeds(partial(force_flush, max(1, round((deadline - time.monotonic()) * 1000))))
+    if (force_flush := getattr(metrics.get_meter_provider(), "force_flush", None)) is not None:
+        taken &= _flush_metrics(force_flush, deadline - time.monotonic())
     return taken
+
+
+def _flush_metrics(force_flush: Callable[[float], object], timeout: float) -> bool:
+    # On a thread, because the SDK exports on the caller's, for as long as the exporter takes.
+    flushed: list[bool] = []
+
+    def flush_them() -> None:
+        flushed.append(_succeeds(partial(force_flush, max(1.0, timeout * 1000))))
+
+    thread = threading.Thread(target=flush_them, name="ganglion-flush", daemon=True)
+    thread.start()
+    thread.join(max(0.0, timeout))
+    return flushed == [True]
 
 
 def shutdown(timeout: float) -> bool:

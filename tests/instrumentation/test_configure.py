@@ -256,3 +256,29 @@ def test_settings_come_from_variables_then_arguments_then_defaults(caplog: pytes
         baggage_origins=("https://a.example", "http://b:81"),
     )
     assert "GANGLION_LOG_FORMAT is ignored" in caplog.text
+
+
+FLUSHING = """
+import time
+import ganglion
+from opentelemetry import metrics
+
+ganglion.configure()
+ganglion.get_logger("shop").info("bought")
+metrics.get_meter("shop").create_counter("purchases").add(1)
+start = time.monotonic()
+assert not ganglion.flush(0.5)
+assert time.monotonic() - start < 2
+start = time.monotonic()
+assert not ganglion.shutdown(0.5)
+assert time.monotonic() - start < 2
+assert ganglion.shutdown(0.5)
+"""
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+async def test_flush_and_shutdown_are_over_in_their_time(protocol: str, hanging: str, tmp_path: Path) -> None:
+    env = environment(None, OTEL_EXPORTER_OTLP_ENDPOINT=hanging, OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
+    finished = await run(FLUSHING, env, tmp_path)
+
+    assert finished.process.returncode == 0, finished.output

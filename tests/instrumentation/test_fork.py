@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ganglion_collector.testing import OTLPSink
+from ganglion_collector.testing import Answer, OTLPSink
 
 from tests.instrumentation.programs import (
     BIN,
@@ -14,6 +14,7 @@ from tests.instrumentation.programs import (
     environment,
     free_port,
     logs_of,
+    metrics_of,
     run,
     spans_of,
     started,
@@ -211,3 +212,31 @@ async def test_a_fork_while_the_collector_hangs_blocks_nobody(protocol: str, tmp
 
     assert program.process.returncode == 0, program.output
     assert sum("items of logs dropped" in line for line in program.lines) == 4
+
+
+FORKING_AMID_METRICS = """
+import os, threading, time
+import ganglion
+from opentelemetry import metrics
+
+ganglion.configure()
+counter = metrics.get_meter("family").create_counter("forks")
+counter.add(1, {"who": "parent"})
+flushing = threading.Thread(target=ganglion.flush)
+flushing.start()
+time.sleep(0.5)  # the export of the metrics takes two seconds
+child = os.fork()
+if not child:
+    counter.add(1, {"who": "child"})
+    os._exit(0 if ganglion.flush(8) else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+async def test_a_fork_amid_an_export_of_metrics_leaves_the_child_its_own(tmp_path: Path) -> None:
+    async with OTLPSink(Answer(delay=2.0)) as sink:
+        program = await run(FORKING_AMID_METRICS, environment(sink), tmp_path)
+        points = metrics_of(sink)["forks"]
+
+    assert program.process.returncode == 0, program.output
+    assert {attributes["who"] for attributes, _ in points} == {"parent", "child"}
