@@ -61,6 +61,14 @@ async def test_many_at_once_migrate_a_database_once(postgresql: str, exporter_on
     assert applied == [(migration.version, migration.name) for migration in migrations()]
 
 
+async def test_database_of_the_first_version_is_brought_up_with_its_rows(postgresql: str, exporter_on: Open) -> None:
+    await exporter_on(postgresql).export(spans_batch([span()]))
+    run(postgresql, "DROP INDEX spans_failed")
+    run(postgresql, "DELETE FROM ganglion_migrations WHERE version > 1")
+    await exporter_on(postgresql).position(SOURCE)
+    assert rows(postgresql, "SELECT to_regclass('spans_failed')::text, count(*) FROM spans") == [("spans_failed", 1)]
+
+
 async def test_tables_go_to_the_schema_that_is_set(postgresql: str, exporter_on: Open) -> None:
     run(postgresql, "CREATE TABLE logs (theirs int)")
     exporter = exporter_on(postgresql, schema='Odd "schema"')
@@ -244,6 +252,7 @@ INDEXED = {
     "logs_request_id": "SELECT 1 FROM logs WHERE request_id = 'r'",
     "logs_words": "SELECT 1 FROM logs WHERE log_words(message, error, stack_trace) @@ to_tsquery('simple', 'x')",
     "spans_pkey": f"SELECT 1 FROM spans WHERE trace_id = '{TRACE_ID.hex()}'",
+    "spans_failed": "SELECT 1 FROM spans WHERE status = 'ERROR' ORDER BY start_time DESC LIMIT 50",
     "spans_slow": "SELECT 1 FROM spans WHERE duration_ms >= 500 ORDER BY duration_ms DESC LIMIT 5",
 }
 

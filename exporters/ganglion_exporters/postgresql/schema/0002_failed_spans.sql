@@ -1,0 +1,1 @@
+CREATE INDEX spans_failed ON spans (start_time) WHERE status = 'ERROR';
