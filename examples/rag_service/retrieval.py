@@ -86,7 +86,7 @@ class Retriever:
         """Return the best chunks; none is an answer too.
 
         Raises:
-            StoreUnavailableError: the store does not answer.
+            StoreUnavailableError: the store cannot be reached.
         """
         with rag.layer("retrieval", operation="search") as step:
             rag.search_query_received(length=len(query.text), top_k=_RESULTS, query=query.text)

@@ -16,7 +16,7 @@ __all__ = ["Chunk", "Index", "Store", "StoreUnavailableError"]
 
 
 class StoreUnavailableError(ConnectionError):
-    """The store does not answer."""
+    """The store cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,9 @@ class Store:
         self._tenants: dict[str, _Tenant] = {}
 
     def check(self, answering: bool) -> None:
-        """Raise StoreUnavailableError where the store is made not to answer."""
+        """Raise StoreUnavailableError where the store is made unreachable."""
         if not answering:
-            raise StoreUnavailableError("the store did not answer within 2 s")
+            raise StoreUnavailableError("the store refused the connection")
 
     def put(self, tenant: str, file: str, chunks: list[Chunk], vectors: Vectors) -> None:
         with self._lock:
