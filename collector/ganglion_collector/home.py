@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,9 @@ from pathlib import Path
 from ganglion_collector.errors import StartError
 
 __all__ = ["Home", "keep_private", "reason_of"]
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 (what is made there is private, and never shared)
+_METRICS_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,26 @@ class Home:
             except OSError as error:
                 raise StartError(f"cannot make {folder}: {reason_of(error)}; set GANGLION_HOME") from None
 
+    def make_metrics(self) -> Path:
+        """Make the folder where the processes count, empty: in memory where that can be had, else in the home folder.
+
+        The files are mapped, and the system kills whoever writes to a mapped file on a full disk.
+        """
+        if (folder := self._metrics_in_memory()) is not None:
+            try:
+                return _made_anew(folder)
+            except OSError:  # somebody else's
+                pass
+        return _made_anew(self.run / "metrics")
+
+    def _metrics_in_memory(self) -> Path | None:
+        if not os.access(_MEMORY, os.W_OK | os.X_OK) or shutil.disk_usage(_MEMORY).free < _METRICS_BYTES:
+            return None
+        # By what the folder is, too: the same path in another container is another one.
+        home = self.path.stat()
+        key = f"{self.path}:{home.st_dev}:{home.st_ino}"
+        return _MEMORY / f"ganglion-metrics-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
     def is_running(self) -> bool:
         """Say whether a supervisor holds the lock; a stale state file or a reused process id cannot mislead it."""
         try:
@@ -81,6 +106,12 @@ class Home:
         finally:
             os.close(descriptor)
         return False
+
+
+def _made_anew(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def keep_private() -> None:

@@ -35,6 +35,9 @@ __all__ = ["SupervisorSettings", "run"]
 
 _logger = logging.getLogger(__name__)
 
+_STATUS_BYTES = 16_384
+"""Room taken for the status from the start, so that a full disk does not make it untrue."""
+
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSettings:
@@ -96,6 +99,7 @@ class _Supervisor:
         self._environ = dict(settings.environ)
         self._postgresql: SupervisedProcess | None = None
         self._generation: Generation | None = None
+        self._metrics: Path | None = None
         self._wishes = _Wishes()
 
     async def run(self) -> int:
@@ -115,6 +119,8 @@ class _Supervisor:
             finally:
                 await self._stop()
                 self._home.status.unlink(missing_ok=True)
+                if self._metrics is not None:
+                    shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _prepare_database(self) -> None:
         if not self._settings.embedded:
@@ -132,9 +138,7 @@ class _Supervisor:
         return loaded
 
     async def _start(self, loaded: CollectorConfig) -> None:
-        metrics = self._home.run / "metrics"
-        shutil.rmtree(metrics, ignore_errors=True)
-        metrics.mkdir(mode=0o700)
+        metrics = self._metrics = self._home.make_metrics()
         self._board.update("supervisor", "running", pid=os.getpid())
         self._generation = Generation(loaded, self._environ, self._settings.home, metrics, self._board)
         await self._generation.start_servers()
@@ -205,8 +209,21 @@ class _Supervisor:
     def _write_status(self) -> None:
         path = self._home.status
         new = path.with_suffix(".new")
+        status = json.dumps({"pid": os.getpid(), **self._board.status()}).encode().ljust(_STATUS_BYTES)
         try:
-            new.write_text(json.dumps({"pid": os.getpid(), **self._board.status()}), encoding="utf-8")
+            new.write_bytes(status)
             new.replace(path)
         except OSError as error:
             _logger.warning("cannot write the status", extra={"reason": error.strerror})
+            _overwrite(path, status)
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    """Write over what is there, which a full disk allows; else remove it: better no word than an old one."""
+    try:
+        with path.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+    except OSError:
+        with suppress(OSError):
+            path.unlink()

@@ -175,6 +175,14 @@ def test_exporter_that_cannot_export_makes_health_fail_with_its_reason(running: 
     assert _notes(running) == ["later"]
 
 
+def test_status_stays_true_when_no_file_can_be_made(running: RunningCollector) -> None:
+    (running.home / "run" / "status.new").mkdir()
+    (running.home.parent / "notes.down").touch()
+    assert running.post("/v1/logs", logs_payload("later")) == 200
+    eventually(lambda: not running.status()["healthy"])
+    assert "the notebook is closed" in running.status()["reason"]
+
+
 @pytest.mark.timeout(60)
 def test_item_that_kills_its_worker_is_set_aside_alone(running: RunningCollector) -> None:
     assert running.post("/v1/logs", logs_payload("one", "kill", "two")) == 200
