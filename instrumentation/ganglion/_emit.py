@@ -16,7 +16,18 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, get_current_span
 
-from ganglion._render import MOST_FIELDS, Plain, Record, console_line, failure, field_name, json_line, plain, text
+from ganglion._render import (
+    LONGEST,
+    MOST_FIELDS,
+    Plain,
+    Record,
+    console_line,
+    failure,
+    field_name,
+    json_line,
+    plain,
+    text,
+)
 from ganglion.context import ATTRIBUTES
 from ganglion.context import fields as bound_fields
 
@@ -100,13 +111,13 @@ def emit(  # noqa: PLR0913 - the parts of a record
 
     `fields` may hold anything; `nanoseconds` since 1970 is now unless given.
     """
-    call = _Call(name, level, message, fields, error, stack, nanoseconds or time_ns())
+    rest = (error, stack, nanoseconds or time_ns())
     if _here.emitting:
-        _later(call)
+        _later(_Call(name, level, message, fields, *rest))
         return
     _here.emitting = True
     try:
-        _emit(call)
+        _emit(name, level, message, fields, rest)
     except Exception as problem:  # noqa: BLE001 - a log call must not break who calls
         _complain(problem)
     finally:
@@ -130,7 +141,7 @@ def _emit_waiting() -> None:
     _here.emitting = True
     try:
         for call in calls:
-            _print_only(call) if _is_exporting(call.name) else _emit(call)
+            _print_only(call) if _is_exporting(call.name) else _emit(*call[:4], call[4:])
         for call in _here.waiting:
             _print_only(call)
     except Exception as problem:  # noqa: BLE001 - as in `emit`
@@ -140,8 +151,14 @@ def _emit_waiting() -> None:
         _here.emitting = False
 
 
-def _emit(call: _Call) -> None:
-    name, level, message, fields, error, stack, nanoseconds = call
+def _emit(
+    name: str,
+    level: int,
+    message: object,
+    fields: Mapping[str, object],
+    rest: tuple[BaseException | None, str | None, int],
+) -> None:
+    error, stack, nanoseconds = rest
     _, logger, name, is_exporting = _logger_of(name)
     is_own = is_exporting and not is_instrumentation_enabled()
     if is_own and level < _WARNING:
@@ -188,15 +205,18 @@ def _sorted(given: Mapping[str, object]) -> tuple[dict[str, Plain], Mapping[str,
     fields: dict[str, Plain] = {}
     own: dict[str, str] = {}
     for key, value in given.items():
-        name = field_name(key)
+        name = key if type(key) is str and key.isascii() and key else field_name(key)
         if name in _FIELD_OF:
             if value is not None:
                 own[_FIELD_OF[name]] = text(value)
+            continue
+        if len(fields) >= MOST_FIELDS:
+            fields["fields_left_out"] = len(given) - len(fields) - len(own)
+            break
+        if type(value) is str and value.isascii() and len(value) <= LONGEST:
+            fields[name] = value
         else:
             fields[name] = plain(value)
-            if len(fields) >= MOST_FIELDS:
-                fields["fields_left_out"] = len(given) - len(fields) - len(own)
-                break
     return fields, ({**ids, **own} if own else ids)
 
 

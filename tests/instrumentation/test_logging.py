@@ -262,6 +262,12 @@ def test_many_fields_are_cut_and_the_ids_stay(printed: Printed) -> None:
     assert printed.record()["attributes"]["user.id"] == "u1"
 
 
+def test_as_many_fields_as_fit_are_not_said_to_be_cut(printed: Printed) -> None:
+    log.info("event", **{f"field_{number}": "x" for number in range(100)})
+
+    assert printed.line()["metrics"] == {}
+
+
 def test_names_of_any_kind_are_taken(printed: Printed) -> None:
     log.info("event", **{"": 1, "\ud800": 2, "level": "mine", "message": "mine", "self": 3})
     line = printed.line()
