@@ -65,11 +65,11 @@ _FAULTS = {
 class Outcome:
     """What came back: how many answers of each status by kind of request, and each request's trace."""
 
-    statuses: dict[str, Counter[int]] = field(default_factory=dict)
-    traces: dict[str, str] = field(default_factory=dict)
+    statuses: dict[str, Counter[int]] = field(default_factory=dict[str, Counter[int]])
+    traces: dict[str, str] = field(default_factory=dict[str, str])
     """The last trace of each fault, by its name."""
-    tiers: Counter[str] = field(default_factory=Counter)
-    users: dict[str, str] = field(default_factory=dict)
+    tiers: Counter[str] = field(default_factory=Counter[str])
+    users: dict[str, str] = field(default_factory=dict[str, str])
     """Who sent the request of a trace."""
 
     def count(self, kind: str, response: httpx.Response) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,7 +106,7 @@ class RunningService(threading.Thread):
 
 
 @contextmanager
-def running_service(program: Program, variables: Mapping[str, str]) -> Iterator[RunningService]:
+def running_service(program: Program, variables: Mapping[str, str]) -> Generator[RunningService]:
     """Run the service on a free port; at the end it has sent all its telemetry."""
     process = _start(program, variables)
     assert process.stdout is not None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TypeAlias
 
 from bs4 import BeautifulSoup
 
@@ -18,6 +19,8 @@ _MARKUP = re.compile(
 )
 _ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+)$", re.MULTILINE)
+
+_Json: TypeAlias = "str | float | bool | list[_Json] | dict[str, _Json] | None"
 
 
 class UnreadableDocumentError(ValueError):
@@ -99,16 +102,16 @@ def _uncommented(text: str) -> str:
 
 
 def _json(text: str) -> Iterator[tuple[str, str]]:
-    found = json.loads(text)
+    found: _Json = json.loads(text)
     for entry in found if isinstance(found, list) else [found]:
         heading = str(entry.get("title", "")) if isinstance(entry, dict) else ""
         yield heading, "\n\n".join(_leaves(entry))
 
 
-def _leaves(value: object, path: str = "") -> Iterator[str]:
+def _leaves(value: "_Json", path: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
         for inner in value:
             yield from _leaves(inner, path)

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import bm25s  # type: ignore[import-untyped]
 import numpy as np
@@ -48,7 +49,7 @@ class Index:
         self._rows = {chunk.id: row for chunk, row in zip(self.chunks, vectors, strict=True)}
         terms = [content_words(chunk.indexed_text) for chunk in self.chunks]
         self._holders = Counter(term for found in terms for term in set(found))
-        self._bm25 = bm25s.BM25()
+        self._bm25: Any = bm25s.BM25()
         if self._holders:
             self._bm25.index(terms, show_progress=False)
 
@@ -84,7 +85,7 @@ class Index:
 
 @dataclass(slots=True)
 class _Tenant:
-    files: dict[str, tuple[list[Chunk], Vectors]] = field(default_factory=dict)
+    files: dict[str, tuple[list[Chunk], Vectors]] = field(default_factory=dict[str, tuple[list[Chunk], Vectors]])
     version: int = 0
     index: Index | None = None
 

@@ -42,7 +42,7 @@ def chosen(name: str | None) -> Switches:
     Raises:
         ValueError: no such fault; the text names those that exist.
     """
-    if name in {None, "", "none"}:
+    if not name or name == "none":
         return NORMAL
     if name not in FAULTS:
         raise ValueError(f"no such fault; there are {', '.join(FAULTS)}")
