@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ganglion._drops import Drops, observe
 from ganglion._fork import Gate
+from ganglion._resource import hash_once
 
 __all__ = ["BatchLogs", "BatchSpans", "Limits", "Queue"]
 
@@ -278,6 +279,8 @@ class BatchSpans(_Batching[ReadableSpan], SpanProcessor):
 
     def __init__(self, exporter: SpanExporter, limits: Limits, shutdown_timeout: float = 5.0) -> None:
         def export(batch: Sequence[ReadableSpan]) -> bool:
+            for span in batch:
+                hash_once(span.resource)
             return exporter.export(batch) is SpanExportResult.SUCCESS
 
         self.shutdown_timeout = shutdown_timeout
@@ -288,24 +291,22 @@ class BatchSpans(_Batching[ReadableSpan], SpanProcessor):
             self.queue.put(span)
 
 
-class BatchLogs(_Batching[ReadableLogRecord], LogRecordProcessor):
+class BatchLogs(_Batching[ReadWriteLogRecord], LogRecordProcessor):
     """Sends log records."""
 
     def __init__(self, exporter: LogRecordExporter, limits: Limits, shutdown_timeout: float = 5.0) -> None:
-        def export(batch: Sequence[ReadableLogRecord]) -> bool:
-            return exporter.export(batch) is LogRecordExportResult.SUCCESS
+        def export(batch: Sequence[ReadWriteLogRecord]) -> bool:
+            return exporter.export([_readable(record) for record in batch]) is LogRecordExportResult.SUCCESS
 
         self.shutdown_timeout = shutdown_timeout
         self.queue = Queue("logs", limits, export, exporter.shutdown)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        resource = log_record.resource
-        assert resource is not None  # the SDK's Logger sets it
-        self.queue.put(
-            ReadableLogRecord(
-                log_record=log_record.log_record,
-                resource=resource,
-                instrumentation_scope=log_record.instrumentation_scope,
-                limits=log_record.limits,
-            )
-        )
+        self.queue.put(log_record)
+
+
+def _readable(record: ReadWriteLogRecord) -> ReadableLogRecord:
+    """Return a record as exporters take it: made here, off the caller's thread."""
+    assert record.resource is not None  # the SDK's Logger sets it
+    hash_once(record.resource)
+    return ReadableLogRecord(record.log_record, record.resource, record.instrumentation_scope, record.limits)

@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping, MutableMapping
 
 from opentelemetry.sdk.environment_variables import OTEL_EXPERIMENTAL_RESOURCE_DETECTORS
-from opentelemetry.sdk.resources import OTELResourceDetector
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from ganglion._settings import Settings
 
-__all__ = ["attributes", "choose_detectors"]
+__all__ = ["attributes", "choose_detectors", "hash_once"]
 
 
 def attributes(settings: Settings) -> dict[str, str]:
@@ -29,3 +29,23 @@ def choose_detectors(environ: MutableMapping[str, str] = os.environ) -> None:
     """
     if not environ.get(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS, "").strip():
         environ[OTEL_EXPERIMENTAL_RESOURCE_DETECTORS] = "host,os,process"
+
+
+class _HashedOnce(Resource):
+    """A resource, which never changes, that remembers its hash."""
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = super().__hash__()
+        return self._hash
+
+
+def hash_once(resource: Resource) -> None:
+    """Make the hash of `resource` cheap: OTLP's encoder asks for it with each span and log record.
+
+    The SDK's own writes all attributes as JSON each time, 10 µs of the 30 that an item takes on its way out.
+    """
+    if type(resource) is Resource:
+        resource.__class__ = _HashedOnce

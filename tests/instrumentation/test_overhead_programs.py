@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from fastapi.testclient import TestClient
+from ganglion._resource import hash_once
 from ganglion_collector.testing import OTLPSink
+from opentelemetry.sdk.resources import Resource
 
 from bench.instrumentation_app import app
 from bench.instrumentation_calls import BURST
@@ -33,3 +35,16 @@ async def test_timed_calls_all_arrive(sink: OTLPSink, tmp_path: Path) -> None:
 
 def test_the_timed_application_answers() -> None:
     assert TestClient(app).get("/items/12").json() == {"number": 12, "square": 144}
+
+
+def test_a_resource_whose_hash_is_remembered_is_still_the_same() -> None:
+    made, equal, other = (Resource({"service.name": name, "host.id": 7}) for name in ("a", "a", "b"))
+    before = hash(made)
+
+    hash_once(made)
+    hash_once(made)
+
+    assert hash(made) == hash(made) == before
+    assert {made: 1}[equal] == 1
+    assert made != other
+    assert made.merge(Resource({"more": 1})).attributes == {"service.name": "a", "host.id": 7, "more": 1}
