@@ -123,7 +123,7 @@ def replay(
 
     asyncio.run(replay(loaded, letters, wanted, tell))
     if failed:
-        fail(f"{len(failed)} of {len(wanted)} stay among the dead letters")
+        fail(f"{len(failed)} of {len(wanted)} were not delivered")
 
 
 def _open(loaded: "CollectorConfig") -> "DeadLetters":

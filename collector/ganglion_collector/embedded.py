@@ -298,6 +298,8 @@ def database_url(environ: Mapping[str, str]) -> str:
     home = Home.of(environ)
     server = EmbeddedPostgreSQL(home.path, postgresql_port(environ))
     if not is_ready(server.data):
+        if home.is_running():
+            raise StartError(f"the database of {home.path} is not ready; `ganglion status` says why")
         state = "does not run" if server.data.exists() else "was never started"
         raise StartError(
             f"the database of {home.path} {state}; run `ganglion up`, or set GANGLION_HOME or GANGLION_DATABASE_URL"

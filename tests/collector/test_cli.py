@@ -143,8 +143,11 @@ def test_replayed_letters_go_through_their_exporter_and_others_stay(run: CliRunn
     assert result.exit_code == 1
     assert f"{good.id}  delivered\n" in result.stdout
     assert f"{lost.id}  the configuration has no logs/gone; name one that has it by --config\n" in result.stdout
-    assert result.stderr.endswith("ganglion: 1 of 2 stay among the dead letters\n")
+    assert result.stderr.endswith("ganglion: 1 of 2 were not delivered\n")
     assert [letter.id for letter in letters.list()] == [lost.id]
+    again = run.invoke(app, ["dead-letters", "replay", good.id, "--config", "c.yaml"])
+    assert (again.exit_code, again.stdout) == (1, f"{good.id}  there is no such letter\n")
+    assert again.stderr.endswith("ganglion: 1 of 1 were not delivered\n")
     letters.close()
 
 

@@ -15,6 +15,7 @@ import pytest
 from ganglion_collector.embedded import EmbeddedPostgreSQL, database_url, postgresql_port
 from ganglion_collector.errors import StartError
 from ganglion_collector.home import Home
+from ganglion_collector.instance import InstanceLock
 from ganglion_collector.postmaster import server_processes
 
 _ROOT = os.geteuid() == 0
@@ -203,6 +204,8 @@ def test_database_in_use_is_the_given_one_else_the_running_embedded_one(home: Pa
     with _running(server):
         assert database_url(environ) == server.dsn
     with pytest.raises(StartError, match=r"does not run; run `ganglion up`"):
+        database_url(environ)
+    with InstanceLock(Home(home).lock), pytest.raises(StartError, match=r"is not ready; `ganglion status` says why"):
         database_url(environ)
 
 
