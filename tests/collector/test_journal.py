@@ -155,6 +155,29 @@ def test_damaged_position_counts_as_absent_and_is_said(
     assert "logs/test begins at the oldest record" in caplog.text
 
 
+def test_small_commits_overwrite_zeros_that_are_cut_off_silently(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = open_writer(tmp_path, quota_bytes=QUOTA, deduplication_window=0)
+    segment = last_segment(tmp_path)
+    writer.append([entry(b"one")])
+    size = segment.stat().st_size
+    writer.append([entry(b"two")])
+    assert size == segment.stat().st_size > writer.usage().size_bytes
+    killed = segment.read_bytes()
+    writer.close()
+    assert segment.stat().st_size == writer.usage().size_bytes
+    segment.write_bytes(killed)
+    reopened = open_writer(tmp_path, quota_bytes=QUOTA, deduplication_window=0)
+    assert segment.stat().st_size == reopened.usage().size_bytes
+    reopened.append([entry(b"three")])
+    reader = open_reader(tmp_path, "logs/test")
+    assert [record.payload for record in read_all(reader)] == [b"one", b"two", b"three"]
+    assert not caplog.records
+    reader.close()
+    reopened.close()
+
+
 def test_position_of_two_halves_counts_as_absent(tmp_path: Path, reader: JournalReader) -> None:
     file = tmp_path / "positions" / "logs%2Ftest.json"
     reader.commit(Position(1_999))

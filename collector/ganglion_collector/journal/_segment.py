@@ -74,6 +74,14 @@ class Segment:
             yield offset, frame
             offset, sequence = offset + frame.size, frame.sequence + 1
 
+    def is_blank(self, offset: int) -> bool:
+        """Tell whether only zeros stand from `offset` on."""
+        while chunk := os.pread(self._file, _SEARCH, offset):
+            if chunk.count(0) < len(chunk):
+                return False
+            offset += len(chunk)
+        return True
+
     def forget(self) -> None:
         self._block = b""
 
