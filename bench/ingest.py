@@ -72,7 +72,7 @@ def _spread(values: list[float]) -> str:
 
 def _compare(case: tuple[str, str, int], collector: Collector, rotel: Rotel, scale: Scale) -> Iterator[Figure]:
     transport, signal, records = case
-    load = Load("", transport, signal, records, seconds=scale.pick(1, 4))
+    load = Load("", transport, signal, records, seconds=scale.pick(1, 2))
     receiver = [psutil.Process(collector.processes()["receiver"])]
     everything, reference = process_tree(collector.pid), process_tree(rotel.pid)
     ours: list[_Round] = []
