@@ -11,7 +11,7 @@ from time import time_ns
 from typing import Literal, NamedTuple
 
 from opentelemetry import _logs
-from opentelemetry._logs import Logger, LoggerProvider, SeverityNumber
+from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.context import Context, get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, get_current_span
@@ -29,6 +29,7 @@ from ganglion._render import (
     text,
 )
 from ganglion.context import ATTRIBUTES
+from ganglion.context import attributes as bound_attributes
 from ganglion.context import fields as bound_fields
 
 __all__ = ["Output", "emit", "output", "print_to"]
@@ -235,8 +236,10 @@ def _place(span: Span) -> tuple[str | None, str | None, str | None]:
 
 def _send(record: Record, logger: Logger, severity: SeverityNumber, context: Context) -> None:
     attributes: dict[str, Plain] = record.fields
-    for name, value in record.ids.items():
-        attributes[ATTRIBUTES.get(name, name)] = value
+    if record.ids is bound_fields():
+        attributes.update(bound_attributes())
+    else:
+        attributes.update({ATTRIBUTES.get(name, name): value for name, value in record.ids.items()})
     if record.parent_span_id is not None:
         attributes["parent_span_id"] = record.parent_span_id
     if record.failure is not None:
@@ -246,13 +249,15 @@ def _send(record: Record, logger: Logger, severity: SeverityNumber, context: Con
     elif record.stack is not None:
         attributes["stack_trace"] = record.stack
     logger.emit(
-        timestamp=record.nanoseconds,
-        observed_timestamp=record.nanoseconds,
-        context=context,
-        severity_number=severity,
-        severity_text=record.level,
-        body=record.message,
-        attributes=attributes,
+        LogRecord(
+            timestamp=record.nanoseconds,
+            observed_timestamp=record.nanoseconds,
+            context=context,
+            severity_number=severity,
+            severity_text=record.level,
+            body=record.message,
+            attributes=attributes,
+        )
     )
 
 

@@ -23,6 +23,7 @@ from ganglion import _emit, logs
 from ganglion._stdlib import RecordHandler
 from ganglion.testing import Captured, capture
 from opentelemetry import trace
+from opentelemetry._logs import LogRecord
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from uvicorn.config import LOGGING_CONFIG
 
@@ -608,7 +609,7 @@ class Talkative:
     def __init__(self) -> None:
         self.calls = 0
 
-    def emit(self, **_: Any) -> None:
+    def emit(self, _record: LogRecord) -> None:
         self.calls += 1
         logging.getLogger("opentelemetry.sdk").warning("full")
         logging.getLogger("opentelemetry.sdk").info("not worth a line")
@@ -630,10 +631,10 @@ class Interrupted:
     def __init__(self) -> None:
         self.bodies: list[object] = []
 
-    def emit(self, *, body: object, **_: Any) -> None:
+    def emit(self, record: LogRecord) -> None:
         if not self.bodies:
             log.info("of the handler")
-        self.bodies.append(body)
+        self.bodies.append(record.body)
 
 
 def test_what_is_logged_in_the_middle_of_a_record_comes_after_it(
@@ -648,7 +649,7 @@ def test_what_is_logged_in_the_middle_of_a_record_comes_after_it(
 
 
 class Endless:
-    def emit(self, **_: Any) -> None:
+    def emit(self, _record: LogRecord) -> None:
         log.warning("again")
 
 
@@ -660,7 +661,7 @@ def test_a_processor_that_logs_each_record_ends(printed: Printed, monkeypatch: p
 
 
 class FailingLogger:
-    def emit(self, **_: Any) -> None:
+    def emit(self, _record: LogRecord) -> None:
         raise OSError("no")
 
 
