@@ -1,5 +1,7 @@
 """Processes that fork, before and after the first item was sent: every child sends its own, none its parent's."""
 
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -177,6 +179,75 @@ async def test_uvicorn_with_workers_sends_from_every_worker(sink: OTLPSink, tmp_
     assert all(sent[f"bought {number}"] == 1 for number in range(40)), program.output
     pids = {record["resource"]["process.pid"] for record in logs_of(sink) if record["body"].startswith("bought")}
     assert pids == set(workers)
+
+
+UVICORN = ["uvicorn", "app:app", "--port", "{port}"]
+GUNICORN = [
+    "gunicorn",
+    "app:app",
+    "-k",
+    "uvicorn.workers.UvicornWorker",
+    "-b",
+    "127.0.0.1:{port}",
+    "--no-control-socket",
+]
+SERVERS = {
+    "uvicorn": UVICORN,
+    "uvicorn, two workers": [*UVICORN, "--workers", "2"],
+    "gunicorn": GUNICORN,
+    "gunicorn, preloaded": [*GUNICORN, "--preload", "-w", "2"],
+}
+
+
+@pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS)
+@pytest.mark.parametrize("signalled", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+async def test_servers_that_load_a_configured_application_send_all_at_their_end(
+    sink: OTLPSink, server: list[str], signalled: signal.Signals, tmp_path: Path
+) -> None:
+    """These servers put SIGTERM back to its default action, and end by it, after the application was configured."""
+    (tmp_path / "app.py").write_text(f"import ganglion\n\nganglion.configure()\n{ASGI}")
+    port = free_port()
+    argv: list[str | Path] = [BIN / server[0], *(word.format(port=port) for word in server[1:])]
+    env = environment(sink, OTEL_BLRP_SCHEDULE_DELAY="60000", OTEL_BSP_SCHEDULE_DELAY="60000")
+    async with started(argv, env | {"PYTHONWARNINGS": "ignore"}, tmp_path) as program:
+        await answered(f"http://127.0.0.1:{port}/1000", program)
+        for number in range(20):
+            await bought(port, number)
+        os.killpg(program.process.pid, signalled)  # as a terminal does
+        await program.ends()
+
+    sent = Counter(bodies(sink))
+    assert all(sent[f"bought {number}"] == 1 for number in range(20)), program.output
+    assert len(spans_of(sink)) == sent["http_response_sent"] >= 21
+
+
+CONFIGURED_IN_CHILD = """
+import multiprocessing, sys
+
+def work(number):
+    import ganglion
+
+    ganglion.configure()
+    ganglion.get_logger("family").info(f"child {number}")
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=work, args=(0,))
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_a_child_of_multiprocessing_that_configures_itself_sends_all_at_its_end(
+    sink: OTLPSink, method: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(CONFIGURED_IN_CHILD)
+    env = environment(sink, OTEL_BLRP_SCHEDULE_DELAY="60000")
+    async with started([BIN / "python", path, method], env, tmp_path) as program:
+        assert await program.ends() == 0, program.output
+
+    assert bodies(sink) == ["child 0"]
 
 
 FORKING_WHILE_HANGING = """
