@@ -1,7 +1,7 @@
 """The four ids as W3C baggage: to the origins that the settings allow, and from requests where the settings trust them.
 
 A propagator does not know where a request goes, and a client that follows a redirect takes the headers along. So the
-ids are put on, or taken off, where each single request leaves: urllib3 (and so requests) and httpx. The
+ids are put on, or taken off, where each single request leaves: urllib3 (and so requests), httpx and httpx2. The
 global propagator is told to leave them alone: neither does an id that came in go on to whoever is called, nor does one
 that an application has put into the baggage itself. All other baggage is as OTEL_PROPAGATORS has it.
 """
@@ -44,7 +44,8 @@ def install(origins: Sequence[str] = (), *, trust: bool = False) -> None:
     if isinstance(inner, _Guard):
         inner = inner.inner
     propagate.set_global_textmap(_Guard(inner, trust=trust))
-    for module, gate in (("urllib3.connectionpool", _gate_urllib3), ("httpx", _gate_httpx)):
+    gates = (("urllib3.connectionpool", _gate_urllib3), ("httpx", _gate_httpx), ("httpx2", _gate_httpx))
+    for module, gate in gates:
         if module not in _gates:
             _gates.add(module)
             wrapt.register_post_import_hook(gate, module)

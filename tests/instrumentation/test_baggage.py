@@ -6,13 +6,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import ganglion
 import httpx
+import httpx2
 import pytest
 import requests
 import urllib3
 from ganglion import _baggage
 from ganglion.testing import capture
 from opentelemetry import baggage, context, propagate
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -79,7 +80,12 @@ def get_by_httpx(url: str) -> None:
         client.get(url)
 
 
-CLIENTS = pytest.mark.parametrize("get", [get_by_urllib3, get_by_requests, get_by_httpx])
+def get_by_httpx2(url: str) -> None:
+    with httpx2.Client(follow_redirects=True) as client:
+        client.get(url)
+
+
+CLIENTS = pytest.mark.parametrize("get", [get_by_urllib3, get_by_requests, get_by_httpx, get_by_httpx2])
 
 
 @CLIENTS
@@ -114,11 +120,14 @@ def test_a_redirect_to_a_stranger_takes_nothing_along(
     assert (friend.received, stranger.received) == ([IDS], [None])
 
 
-async def test_an_asynchronous_client_is_as_the_others(services: tuple[Service, Service]) -> None:
+@pytest.mark.parametrize("client_class", [httpx.AsyncClient, httpx2.AsyncClient])
+async def test_an_asynchronous_client_is_as_the_others(
+    services: tuple[Service, Service], client_class: type[httpx.AsyncClient] | type[httpx2.AsyncClient]
+) -> None:
     friend, stranger = services
     _baggage.install([friend.url])
     with ganglion.bound(user_id="u 1", tenant_id="t1"):
-        async with httpx.AsyncClient() as client:
+        async with client_class() as client:
             await client.get(friend.url)
             await client.get(stranger.url)
 
@@ -127,12 +136,13 @@ async def test_an_asynchronous_client_is_as_the_others(services: tuple[Service, 
 
 @pytest.fixture
 def instrumented() -> Iterator[None]:
-    HTTPXClientInstrumentor().instrument()
-    RequestsInstrumentor().instrument()
+    instrumentors = [HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor(), RequestsInstrumentor()]
+    for one in instrumentors:
+        one.instrument()
     with capture():
         yield
-    HTTPXClientInstrumentor().uninstrument()
-    RequestsInstrumentor().uninstrument()
+    for one in instrumentors:
+        one.uninstrument()
 
 
 @pytest.mark.usefixtures("instrumented")
