@@ -136,13 +136,14 @@ async def test_an_asynchronous_client_is_as_the_others(
 
 @pytest.fixture
 def instrumented() -> Iterator[None]:
-    instrumentors = [HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor(), RequestsInstrumentor()]
-    for one in instrumentors:
-        one.instrument()
+    HTTPXClientInstrumentor().instrument()
+    HTTPX2ClientInstrumentor().instrument()
+    RequestsInstrumentor().instrument()
     with capture():
         yield
-    for one in instrumentors:
-        one.uninstrument()
+    HTTPXClientInstrumentor().uninstrument()
+    HTTPX2ClientInstrumentor().uninstrument()
+    RequestsInstrumentor().uninstrument()
 
 
 @pytest.mark.usefixtures("instrumented")
