@@ -1,6 +1,5 @@
 import asyncio
 import os
-import pwd
 import signal
 import socket
 import subprocess
@@ -223,4 +222,4 @@ def test_home_is_the_variable_else_beside_us(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.chdir(tmp_path)
     assert Home.of({}).path == tmp_path / ".ganglion"
     assert Home.of({"GANGLION_HOME": "x"}).path == tmp_path / "x"
-    assert Home.of({"GANGLION_HOME": "~/x"}).path == Path(pwd.getpwuid(os.getuid()).pw_dir) / "x"
+    assert Home.of({"GANGLION_HOME": "~/x"}).path == Path.home() / "x"
