@@ -1,8 +1,10 @@
 """Ganglion: what a service installs to be observable.
 
-Importing this imports nothing else: every name below is fetched from its module when it is first used.
+Importing this imports nothing else: every name below is fetched from its module when it is first used. Only where
+OTEL_PROPAGATORS names some that OpenTelemetry does not bring, they are loaded.
 """
 
+import os
 import sys
 from types import ModuleType
 
@@ -79,3 +81,10 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+if not {name.strip() for name in os.environ.get("OTEL_PROPAGATORS", "").split(",")} <= {"", "tracecontext", "baggage"}:
+    from ganglion._propagators import load
+
+    load()
+    del load

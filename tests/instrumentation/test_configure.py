@@ -282,3 +282,35 @@ async def test_flush_and_shutdown_are_over_in_their_time(protocol: str, hanging:
     finished = await run(FLUSHING, env, tmp_path)
 
     assert finished.process.returncode == 0, finished.output
+
+
+PROPAGATING = """
+import ganglion
+
+ganglion.configure()
+from opentelemetry import propagate
+
+with ganglion.bound(user_id="u1"), ganglion.trace_span("alive"):
+    carrier = {}
+    propagate.inject(carrier)
+print(*carrier)
+"""
+
+
+@pytest.mark.parametrize("named", ["b4", "tracecontext,b4"])
+async def test_propagators_that_are_not_installed_are_said_and_those_of_the_specification_used(
+    sink: OTLPSink, named: str, tmp_path: Path
+) -> None:
+    program = await run(PROPAGATING, environment(sink, OTEL_PROPAGATORS=named), tmp_path)
+
+    assert program.process.returncode == 0, program.output
+    assert f"OTEL_PROPAGATORS is ignored: {named!r}" in program.lines[0]
+    assert "traceparent" in program.lines
+    assert [span["name"] for span in spans_of(sink)] == ["alive"]
+
+
+async def test_propagators_none_propagates_nothing(sink: OTLPSink, tmp_path: Path) -> None:
+    program = await run(PROPAGATING, environment(sink, OTEL_PROPAGATORS="none"), tmp_path)
+
+    assert program.process.returncode == 0, program.output
+    assert "traceparent" not in program.output
