@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import sys
 import time
 from pathlib import Path
@@ -314,3 +315,33 @@ async def test_propagators_none_propagates_nothing(sink: OTLPSink, tmp_path: Pat
 
     assert program.process.returncode == 0, program.output
     assert "traceparent" not in program.output
+
+
+ENDING = """
+import signal, sys
+from ganglion._lifetime import at_end
+
+ended = False
+
+def end():
+    global ended
+    if not ended:
+        ended = True
+        for _ in range(int(sys.argv[1])):
+            signal.raise_signal(signal.SIGTERM)
+        print("all sent", flush=True)
+
+at_end(end, 5.0)
+"""
+
+
+@pytest.mark.parametrize(("signals", "said"), [(0, ["all sent"]), (1, ["all sent"]), (2, [])])
+async def test_sigterm_during_the_last_flush_comes_after_it_and_a_second_one_at_once(
+    signals: int, said: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(ENDING)
+    async with started([BIN / "python", path, str(signals)], environment(None), tmp_path) as program:
+        status = await program.ends()
+
+    assert (program.lines, status) == (said, -signal.SIGTERM if signals else 0)

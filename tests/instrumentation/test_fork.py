@@ -250,6 +250,34 @@ async def test_a_child_of_multiprocessing_that_configures_itself_sends_all_at_it
     assert bodies(sink) == ["child 0"]
 
 
+POOL = """
+import multiprocessing, sys
+import ganglion
+
+ganglion.configure()
+
+def work(number):
+    ganglion.get_logger("family").info(f"task {number}")
+
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+        pool.map(work, range(20))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_workers_of_a_pool_send_all_though_the_pool_terminates_them(
+    sink: OTLPSink, method: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(POOL)
+    env = environment(sink, OTEL_BLRP_SCHEDULE_DELAY="60000")
+    async with started([BIN / "python", path, method], env, tmp_path) as program:
+        assert await program.ends() == 0, program.output
+
+    assert Counter(bodies(sink)) == Counter(f"task {number}" for number in range(20))
+
+
 FORKING_WHILE_HANGING = """
 import os, time
 import ganglion
