@@ -196,7 +196,9 @@ def test_expected_exception_is_no_error(traced: Trace) -> None:
 
 def test_removed_instrumentation_leaves_langsmith_as_it_was(traced: Trace) -> None:
     LangSmithInstrumentor().uninstrument()
-    with tracing_context(enabled="local"):
+    # A client without a provider would set one for the whole process, which sends to LangSmith.
+    client = langsmith.Client(api_key="none", tracing_mode="langsmith", auto_batch_tracing=False)
+    with tracing_context(enabled="local", client=client):
         traceable(name="step")(lambda: None)()
     assert traced.names == set()
     assert not hasattr(langsmith.RunTree.post, "__wrapped__")
