@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.report import Figure, Scale, show, write_json
+from bench.report import CannotMeasureError, Figure, Scale, show, write_json
 
 __all__ = ["main"]
 
@@ -58,6 +58,8 @@ def _run(names: list[str], scale: Scale, console: Console) -> tuple[list[tuple[s
     for name in names:
         try:
             figures.extend(_measure(name, scale, console))
+        except CannotMeasureError as error:
+            failed[name] = str(error)
         except Exception as error:  # noqa: BLE001 - one measure that fails must not cost the others' figures
             failed[name] = f"{type(error).__name__}: {error}"
             traceback.print_exc()
@@ -101,7 +103,7 @@ def main() -> int:
     write_json(figures, failed, target)
     console.print(f"written to {target}", highlight=False)
     for name, reason in failed.items():
-        console.print(f"{name} failed: {reason}", style="red", highlight=False, markup=False)
+        console.print(f"{name} failed: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
     return 1 if failed else 0
 
 

@@ -89,6 +89,7 @@ def run(scale: Scale) -> Iterator[Figure]:
     """Yield rates, processor time and latencies for both transports, both signals and two request sizes."""
     directory = scale.directory / "ingest"
     exporters: dict[str, object] = {"debug": {}}
-    with running_collector(directory, exporters) as collector, running_rotel(directory) as rotel:
+    directory.mkdir(parents=True, exist_ok=True)
+    with running_rotel(directory) as rotel, running_collector(directory, exporters) as collector:
         for case in _CASES:
             yield from _compare(case, collector, rotel, scale)

@@ -7,14 +7,18 @@ import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Budget", "Figure", "Scale", "median", "percentile", "show", "write_json"]
+__all__ = ["Budget", "CannotMeasureError", "Figure", "Scale", "median", "percentile", "show", "write_json"]
+
+
+class CannotMeasureError(Exception):
+    """A measure is impossible on this machine; the message says why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,15 @@ def _machine() -> dict[str, Any]:
         "load": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("grpcio", "protobuf", "psycopg", "uvicorn", "rotel")},
+        "packages": {name: _version(name) for name in ("grpcio", "protobuf", "psycopg", "uvicorn", "rotel")},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def write_json(figures: Sequence[tuple[str, Figure]], failed: dict[str, str], path: Path) -> None:

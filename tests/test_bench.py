@@ -3,15 +3,18 @@
 import asyncio
 import json
 import sys
+import sysconfig
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import grpc
 import psycopg
 import pytest
 from ganglion_collector.component import Batch
 from ganglion_collector.otlp import Signal, count_items, item_lists, parse_request
+from ganglion_collector.testing import Answer, OTLPSink
 from rich.console import Console
 
 from bench.__main__ import MEASURES, STUDIES
@@ -33,7 +36,7 @@ from bench.postgresql import (
     table_bytes,
 )
 from bench.processes import cpu_seconds, process_tree, started, wait_until, watch_memory
-from bench.report import Budget, Figure, percentile, show, write_json
+from bench.report import Budget, CannotMeasureError, Figure, percentile, show, write_json
 from bench.rotel import running_rotel
 
 TEMPLATES = [log_template(60), span_template(60)]
@@ -75,16 +78,33 @@ def test_variants_differ() -> None:
 
 @pytest.mark.parametrize("transport", ["grpc", "http"])
 @pytest.mark.parametrize("signal", ["logs", "traces"])
-def test_load_counts_what_a_real_server_acknowledged(tmp_path: Path, transport: str, signal: str) -> None:
-    with running_rotel(tmp_path) as rotel:
-        outcome = send(Load(getattr(rotel, transport), transport, signal, records=20, requests=30))
-    assert (outcome.requests, outcome.records, outcome.all_records, outcome.refused) == (30, 600, 600, 0)
+async def test_load_counts_what_a_real_server_acknowledged(transport: str, signal: str) -> None:
+    async with OTLPSink() as sink:
+        sink.answers.append(Answer(grpc_code=grpc.StatusCode.UNAVAILABLE, http_status=503))
+        address = sink.grpc_endpoint if transport == "grpc" else sink.http_endpoint.removeprefix("http://")
+        outcome = await asyncio.to_thread(send, Load(address, transport, signal, records=20, requests=30))
+    assert (outcome.requests, outcome.records, outcome.all_records, outcome.refused) == (30, 600, 600, 1)
     assert len(outcome.latencies) == 30
+    assert [(one.transport, one.signal) for one in sink.requests] == [(transport, signal)] * 31
+    assert {count_items(one.signal, one.parsed()) for one in sink.requests if one.signal} == {20}
+    assert len({one.body for one in sink.requests}) == 30
 
 
 def test_load_without_a_server_says_so() -> None:
     with pytest.raises(RuntimeError, match="the load generator failed"):
         send(Load("127.0.0.1:1", "http", requests=1))
+
+
+def test_rotel_that_does_not_start_is_said_in_one_line(tmp_path: Path) -> None:
+    binary = tmp_path / "rotel-agent"
+    binary.write_text('#!/bin/sh\necho "looked in $LD_LIBRARY_PATH: libpython.so => not found"\nexit 127\n')
+    binary.chmod(0o755)
+    with pytest.raises(CannotMeasureError) as caught, running_rotel(tmp_path, binary):
+        pass
+    reason, _, looked = str(caught.value).partition("looked in ")
+    assert reason == "Rotel cannot be measured here: it ended with 127: "
+    assert looked.split(":")[0] == sysconfig.get_config_var("LIBDIR")
+    assert looked.endswith("not found")
 
 
 @pytest.mark.parametrize(
