@@ -19,7 +19,7 @@ from typing import Any
 import ganglion
 import pytest
 import structlog
-from ganglion import _emit, logs
+from ganglion import _emit, _stdlib, logs
 from ganglion._stdlib import RecordHandler
 from ganglion.testing import Captured, capture
 from opentelemetry import trace
@@ -61,6 +61,9 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_emit, "_complained", False)
     monkeypatch.setattr(_emit, "_said", {})
     monkeypatch.setattr(logging.root, "handlers", [])
+    # A library's thread that outlived another test may log at any moment.
+    mine = threading.get_ident()
+    monkeypatch.setattr(_stdlib._handler, "filters", [lambda record: record.thread == mine])
     monkeypatch.setattr("_pytest.logging.LogCaptureHandler.handleError", lambda *_: None)  # it raises
     for name in ("uvicorn", "uvicorn.access", "asyncio"):
         monkeypatch.setattr(logging.getLogger(name), "handlers", [])
