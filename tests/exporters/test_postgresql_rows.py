@@ -173,9 +173,37 @@ def test_body_becomes_the_message(body: object, event: str, message: str, contex
 
 def test_columns_of_the_resource_and_scope() -> None:
     resource = {"service.name": "rag", "service.version": "1", "host.name": "h", "deployment.environment": "dev"}
-    row = log_row(at_noon(attributes={"host": "other"}), resource, "app.search")
+    row = log_row(at_noon(), resource, "app.search")
     columns = ("service_name", "version", "host", "environment", "logger", "context")
-    assert [row[column] for column in columns] == ["rag", "1", "other", "dev", "app.search", None]
+    assert [row[column] for column in columns] == ["rag", "1", "h", "dev", "app.search", None]
+
+
+@pytest.mark.parametrize(
+    ("resource", "attributes", "expected"),
+    [
+        ({"service.name": "a"}, {"service.name": "b"}, {"service_name": "a", "context": {"service.name": "b"}}),
+        ({"service.name": "a"}, {"service_name": 7}, {"service_name": "a", "context": {"service_name": "7"}}),
+        ({"service.name": "a"}, {"service.name": "a"}, {"service_name": "a", "context": None}),
+        ({}, {"service.name": "b"}, {"service_name": "b", "context": None}),
+        ({"service.name": True}, {"service.name": "b"}, {"service_name": "b", "context": None}),
+        (
+            {"deployment.environment": "live", "service.version": "1", "host.name": "h"},
+            {"environment": "dev", "version": "2", "host": "g", "service_name": "b"},
+            {
+                "environment": "live",
+                "version": "1",
+                "host": "h",
+                "service_name": "b",
+                "context": {"environment": "dev", "version": "2", "host": "g"},
+            },
+        ),
+    ],
+)
+def test_a_record_fills_only_what_its_resource_leaves_open(
+    resource: Mapping[str, object], attributes: Mapping[str, object], expected: Mapping[str, object]
+) -> None:
+    row = log_row(at_noon("m", attributes), resource)
+    assert {column: row[column] for column in expected} == expected
 
 
 def test_same_resource_has_the_same_id_in_any_order_and_is_given_once() -> None:

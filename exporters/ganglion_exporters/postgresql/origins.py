@@ -18,11 +18,19 @@ LONGEST_NAME = 256
 LONGEST_CACHED = 4096
 """Most bytes of a serialised resource or scope that is remembered, and of a scope that every row repeats."""
 
+_COLUMNS = {
+    "service_name": ("service.name",),
+    "environment": ("deployment.environment.name", "deployment.environment"),
+    "version": ("service.version",),
+    "host": ("host.name",),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One row of `resources`, and the columns that `logs` and `spans` repeat, as COPY text.
 
+    `columns` are those of service name, environment, version and host that it has.
     `row` is service name, attributes as JSON, and schema URL.
     `id` is a 64-bit hash of attributes and schema URL, so that every collector finds the same one without asking. Two
     of a million different resources share one with a probability of 3e-8.
@@ -30,9 +38,7 @@ class Resource:
 
     id: int
     service_name: str
-    environment: str
-    version: str
-    host: str
+    columns: Mapping[str, str]
     row: tuple[str | None, str, str | None]
 
 
@@ -86,12 +92,12 @@ def _parse_resource(message: bytes, schema_url: str) -> Resource:
     extra: dict[str, JSON] = {"otel.dropped_attributes_count": dropped} if dropped else {}
     attributes = plain_map(resource.attributes, extra)
     service, url = _name(attributes.get("service.name")), schema_url.replace("\0", NUL_SYMBOL) or None
+    found = ((column, _first(attributes, *keys)) for column, keys in _COLUMNS.items())
+    columns = {column: field for column, field in found if field != NULL}
     return Resource(
         id=_identity(attributes, schema_url),
-        service_name=_first(attributes, "service.name"),
-        environment=_first(attributes, "deployment.environment.name", "deployment.environment"),
-        version=_first(attributes, "service.version"),
-        host=_first(attributes, "host.name"),
+        service_name=columns.get("service_name", NULL),
+        columns=columns,
         row=(None if service is None else service.replace("\0", NUL_SYMBOL), json_document(attributes), url),
     )
 
