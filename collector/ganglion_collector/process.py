@@ -1,7 +1,7 @@
 """A supervised process: started, watched, restarted with back-off, stopped.
 
 start ──▶ starting ──ready──▶ running ──end──▶ restarting ──back-off──▶ starting …
-              └ end before it was ever ready: StartError
+              └ end before it was ever ready, with a reason or too often: StartError
 """
 
 import asyncio
@@ -26,6 +26,8 @@ _logger = logging.getLogger(__name__)
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
 _LAST_WORDS = 0.5
+_UNEXPLAINED_ENDS = 5
+"""Ends without a reason of its own (killed, out of memory) that a first start survives."""
 _WELL_AFTER = 5.0
 """Seconds after which a process counts as well, so that its next restart is quick again."""
 
@@ -69,6 +71,7 @@ class SupervisedProcess:
         self._ready_at = 0.0
         self._failure = ""
         self._insists = True
+        self._unexplained = 0
 
     @property
     def program(self) -> Program:
@@ -78,7 +81,7 @@ class SupervisedProcess:
         """Return when it is ready for the first time.
 
         Raises:
-            StartError: it ended before; it is not started again.
+            StartError: it said why it cannot, or ended again and again; it is not started again.
         """
         self._insists = False
         self.launch()
@@ -115,7 +118,7 @@ class SupervisedProcess:
             reason = await self._run_once()
             if self._stopping.is_set():
                 break
-            if not self._insists and not self._ready.done():
+            if self._gives_up():
                 self._board.update(name, "stopped", reason=reason)
                 self._ready.set_exception(StartError(reason))
                 return
@@ -131,6 +134,13 @@ class SupervisedProcess:
         if not self._ready.done():
             self._ready.cancel()
 
+    def _gives_up(self) -> bool:
+        """Tell whether the first start has failed: who was killed may be lucky the next time."""
+        if self._insists or self._ready.done():
+            return False
+        self._unexplained += 1
+        return bool(self._failure) or self._unexplained > _UNEXPLAINED_ENDS
+
     async def _run_once(self) -> str:
         """Run the program from start to end; return why it ended."""
         self._failure = ""
@@ -139,7 +149,8 @@ class SupervisedProcess:
             await self._program.prepare()
             process, reports = await self._spawn()
         except (StartError, OSError) as error:
-            return str(error)
+            self._failure = str(error)
+            return self._failure
         self._process = process
         self._board.update(self._program.name, "starting", pid=process.pid)
         if self._stopping.is_set():
