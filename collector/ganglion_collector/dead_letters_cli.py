@@ -2,6 +2,7 @@
 
 import os
 from base64 import b64encode
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,8 +41,8 @@ def list_letters(
     as_json: AsJSON = False,
 ) -> None:
     """List them in the order they failed, with the reason."""
-    letters = _open(load_config(config, sets))
-    rows = letters.list(reader=reader, limit=limit)
+    with closing(_open(load_config(config, sets))) as letters:
+        rows = letters.list(reader=reader, limit=limit)
     if as_json:
         print_json(rows)
     elif not rows:
@@ -68,7 +69,8 @@ def show(
     """
     from ganglion_collector.otlp import parse_request  # noqa: PLC0415 (quick start of other commands)
 
-    letter = _open(load_config(config, sets)).get(letter_id)
+    with closing(_open(load_config(config, sets))) as letters:
+        letter = letters.get(letter_id)
     if letter is None:
         fail(f"there is no dead letter {letter_id!r}; see `ganglion dead-letters list`", Exit.NOTHING_FOUND)
     told = {
@@ -111,17 +113,17 @@ def replay(
     if bool(ids) == everything:
         raise typer.BadParameter("give the ids of letters, or --all", param_hint="ID")
     loaded = load_config(config, sets)
-    letters = _open(loaded)
-    wanted = ids or _all_ids(letters)
-    if not wanted:
-        fail("there are no dead letters", Exit.NOTHING_FOUND)
     failed: list[str] = []
 
     def tell(outcome: Outcome) -> None:
         typer.echo(f"{outcome.id}  {_line(outcome.problem) or 'delivered'}")
         failed.extend([outcome.id] if outcome.problem else [])
 
-    asyncio.run(replay(loaded, letters, wanted, tell))
+    with closing(_open(loaded)) as letters:
+        wanted = ids or _all_ids(letters)
+        if not wanted:
+            fail("there are no dead letters", Exit.NOTHING_FOUND)
+        asyncio.run(replay(loaded, letters, wanted, tell))
     if failed:
         fail(f"{len(failed)} of {len(wanted)} were not delivered")
 

@@ -177,6 +177,7 @@ def make_worker(config: CollectorConfig, where: Places, route: Route, bell: Door
     def close() -> None:
         reader.close()
         attempts.close()
+        letters.close()
 
     return WorkerParts(Worker(settings, reader, delivery, attempts, bell), exporter, close)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 
 import grpc
 import pytest
@@ -86,8 +87,9 @@ async def test_only_the_bad_item_goes_to_the_dead_letters(collector: MakeCollect
             await sink.received(len(sink.requests) + 1, timeout=30)
         assert await asyncio.to_thread(running.stop) == 0
         assert taken(sink, is_bad) == ["a", "b", "c", "d", "e", "last"]
-    (summary,) = letters(running).list()
-    letter = letters(running).get(summary.id)
+    with closing(letters(running)) as kept:
+        (summary,) = kept.list()
+        letter = kept.get(summary.id)
     assert letter is not None
     assert letter.payload == make_request(Signal.LOGS, "bad").SerializeToString()
     assert letter.reason == "INVALID_ARGUMENT: bad item"
