@@ -95,7 +95,10 @@ def test_stop_under_load_is_orderly_and_loses_nothing(running: RunningCollector)
 
 def test_children_left_by_a_killed_supervisor_are_waited_for(tmp_path: Path) -> None:
     status = tmp_path / "status.json"
-    with subprocess.Popen([sys.executable, "-c", "input()", "ganglion_collector.child"], stdin=subprocess.PIPE) as left:
+    argv = [sys.executable, "-c", "print(flush=True); input()", "ganglion_collector.child"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        assert left.stdout.readline()  # before it runs, it may have no command line yet
         status.write_text(json.dumps({"processes": [{"pid": left.pid}, {"pid": os.getpid()}, {"pid": None}]}))
         with pytest.raises(StartError, match=f"do not end: {left.pid};"):
             wait_for_orphans(status, 0.1)
