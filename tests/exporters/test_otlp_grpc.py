@@ -179,20 +179,22 @@ async def test_a_silent_connection_is_not_used_again(cut_by: str) -> None:
 
     server = await asyncio.start_server(swallow, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, exporting(address, timeout="1s" if cut_by == "deadline" else "0s") as exporter:
-        writers: list[asyncio.StreamWriter] = []
-        for _ in range(2):
-            attempt = asyncio.create_task(exporter.export(LOGS))
-            async with asyncio.timeout(10):
-                writer = await connected.get()
-            writers.append(writer)
-            if cut_by == "worker":
-                attempt.cancel()
-            with pytest.raises((RetryableError, asyncio.CancelledError)):
-                await attempt
-    for writer in writers:
-        writer.close()
-        await ended.get()
+    writers: list[asyncio.StreamWriter] = []
+    async with server:
+        async with exporting(address, timeout="1s" if cut_by == "deadline" else "0s") as exporter:
+            for _ in range(2):
+                attempt = asyncio.create_task(exporter.export(LOGS))
+                async with asyncio.timeout(10):
+                    writer = await connected.get()
+                writers.append(writer)
+                if cut_by == "worker":
+                    attempt.cancel()
+                with pytest.raises((RetryableError, asyncio.CancelledError)):
+                    await attempt
+        # From Python 3.12 on, a server's end waits for its connections.
+        for writer in writers:
+            writer.close()
+            await ended.get()
 
 
 async def test_a_destination_that_is_down_is_retryable(unused_tcp_port: int) -> None:
