@@ -53,7 +53,7 @@ build: $(STAMP) ## Build the wheel and check it in a bare environment.
 
 lock: $(STAMP) ## Pin all dependencies again.
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --all-extras --group dev --group bench -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --all-extras --group dev --group bench -o requirements.lock pyproject.toml
 
 clean: ## Remove the environment and caches; data stays.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
