@@ -1,7 +1,6 @@
 """The PostgreSQL exporter against a real server: once, whatever happens to the line."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,27 +12,8 @@ from ganglion_exporters.postgresql import PostgreSQLConfig, PostgreSQLExporter, 
 from ganglion_exporters.postgresql.positions import claim, move
 
 from tests.exporters.batches import batch, log, logs_batch, logs_payload, span, spans_batch
+from tests.exporters.databases import Open, rows
 from tests.fix_postgresql import PostgreSQLProxy
-
-Open = Callable[..., PostgreSQLExporter]
-
-
-@pytest.fixture
-async def exporter_on() -> AsyncIterator[Open]:
-    exporters: list[PostgreSQLExporter] = []
-
-    def open_exporter(dsn: str, **settings: Any) -> PostgreSQLExporter:
-        exporters.append(PostgreSQLExporter(PostgreSQLConfig.model_validate({"dsn": dsn, **settings})))
-        return exporters[-1]
-
-    yield open_exporter
-    for exporter in exporters:
-        await exporter.shutdown()
-
-
-def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn) as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def messages(dsn: str) -> list[str]:

@@ -1,43 +1,22 @@
 """Schema, partitions, and the SQL that people are promised."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from time import time_ns
-from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 from ganglion_collector.errors import RetryableError
-from ganglion_exporters.postgresql import PostgreSQLConfig, PostgreSQLExporter
 from ganglion_exporters.postgresql.schema import migrations
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from psycopg.conninfo import make_conninfo
 
 from tests.exporters.batches import TRACE_ID, log, logs_batch, span, spans_batch
+from tests.exporters.databases import Open, rows
 
-Open = Callable[..., PostgreSQLExporter]
 DAY = 86_400 * 10**9
 SOURCE = logs_batch([]).source
-
-
-@pytest.fixture
-async def exporter_on() -> AsyncIterator[Open]:
-    exporters: list[PostgreSQLExporter] = []
-
-    def open_exporter(dsn: str, **settings: Any) -> PostgreSQLExporter:
-        exporters.append(PostgreSQLExporter(PostgreSQLConfig.model_validate({"dsn": dsn, **settings})))
-        return exporters[-1]
-
-    yield open_exporter
-    for exporter in exporters:
-        await exporter.shutdown()
-
-
-def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn) as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def run(dsn: str, statement: str) -> None:
