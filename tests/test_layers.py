@@ -14,7 +14,10 @@ FOLDERS = {
     "ganglion_exporters": ROOT / "exporters" / "ganglion_exporters",
     "ganglion_query": ROOT / "query" / "ganglion_query",
 }
-CONTRACT = tuple(f"ganglion_collector.{name}" for name in ("component", "errors", "otlp", "otlp_status", "tls"))
+CONTRACT = tuple(
+    f"ganglion_collector.{name}"
+    for name in ("component", "endpoint", "errors", "metric_values", "otlp", "otlp_status", "tls")
+)
 ALLOWED = {
     "ganglion": ("ganglion",),
     "ganglion_collector": ("ganglion_collector", "ganglion"),

@@ -1,9 +1,12 @@
-"""What a component is: the contract between the collector and its receivers, exporters, extensions.
+"""What a component is: the contract between the collector and its receivers, processors, connectors, exporters.
 
-    journal ──▶ Batch ──▶ Exporter.export ──▶ destination
-                  │           │ RetryableError: the same batch again, later
-                  │           │ PermanentError: the batch is split until the bad item stands alone
-                  └─ end ─────┴▶ position committed
+    journal ──▶ Batch ──▶ Transform.process ──▶ Exporter.export ──▶ destination
+                  │                                │ RetryableError: the same batch again, later
+                  │                                │ PermanentError: split until the bad item stands alone
+                  └─ end ──────────────────────────┴▶ position committed
+    journal ──▶ Batch ──▶ Connector.consume … flush ──▶ derived stream ──▶ Batch ──▶ …
+
+What a component remembers between batches (`Stateful`) is saved together with the position that it stands for.
 
 A component lives in one module whose name is its type and which holds `factory`. Nothing is imported that the
 configuration does not name.
@@ -28,12 +31,16 @@ __all__ = [
     "BatchBounds",
     "BatchConfig",
     "Config",
+    "Connector",
+    "ConnectorFactory",
+    "Derived",
     "Duration",
     "Exporter",
     "ExporterConfig",
     "ExporterFactory",
     "ExtensionFactory",
     "KeepsPosition",
+    "Listens",
     "Position",
     "ProcessorFactory",
     "Receiver",
@@ -44,6 +51,8 @@ __all__ = [
     "SendingQueueConfig",
     "Signal",
     "Source",
+    "Stateful",
+    "Transform",
     "parse_duration",
 ]
 
@@ -287,6 +296,84 @@ class KeepsPosition(Protocol):
         ...
 
 
+@runtime_checkable
+class Stateful(Protocol):
+    """A component whose results depend on what it saw before.
+
+    The worker saves its state together with the positions that it stands for, as one, and after any end of the process
+    gives it back and reads on from these positions: each item has its effect on the state exactly once. So a batch is
+    taken in whole or, when an error is raised, not at all; and the same batches on the same state make the same state.
+    """
+
+    def state(self) -> bytes:
+        """Return everything that is needed to go on from here."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Go on from `state`; called before `start` and before the first batch.
+
+        Raises:
+            ValueError: these bytes are no state of this component, which then begins anew.
+        """
+        ...
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A component that others connect to."""
+
+    @property
+    def address(self) -> str:
+        """`host:port` as really listened on, known once it is started."""
+        ...
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """Changes what goes through a pipeline; one instance serves one pipeline of one exporter or connector."""
+
+    def process(self, batch: Batch) -> Batch:
+        """Return `batch` with other records or fewer; its source, start and end stay.
+
+        What it leaves out it counts with the reason. Raises nothing: what it cannot read it passes on.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What a connector made: an `Export<Signal>ServiceRequest` of `item_count` items."""
+
+    signal: Signal
+    item_count: int
+    payload: bytes
+
+
+class Connector(Stateful, Protocol):
+    """Ends some pipelines and begins others: makes new data of what it is given.
+
+    What `flush` returns, the state after it and the positions are saved in one transaction: whatever happens, each item
+    taken in has its effect on what comes out exactly once.
+    """
+
+    @property
+    def flush_interval(self) -> float:
+        """Seconds between two calls of `flush`; they go on while nothing comes in."""
+        ...
+
+    def consume(self, batch: Batch) -> None:
+        """Take `batch` in, whole or, when an error is raised, not at all.
+
+        Raises:
+            PermanentError: it cannot be taken; smaller parts of it will be tried.
+        """
+        ...
+
+    def flush(self, now: int) -> Sequence[Derived]:
+        """Return what is due at `now`, Unix nanoseconds, in requests of a size that a receiver would take."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BatchBounds:
     """How a worker cuts batches: wait up to `timeout` seconds for `min_items`, never above the maxima."""
@@ -297,6 +384,7 @@ class BatchBounds:
     timeout: float = 0.0
 
 
+@runtime_checkable
 class Admission(Protocol):
     """Decides whether the collector takes more in."""
 
@@ -372,21 +460,40 @@ class ReceiverFactory(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class ProcessorFactory(Generic[C]):
-    """A processor's type, its configuration and what it sets: the cut of batches, or admission at the door."""
+    """A processor's type, its configuration and what it does: cut batches, admit at the door, or change items."""
 
     component_type: str
     config: type[C]
-    create: Callable[[C], BatchBounds | Admission]
+    create: Callable[[C], BatchBounds | Admission | Transform]
+    signals: frozenset[Signal] = frozenset(Signal)
 
 
 @dataclass(frozen=True, slots=True)
 class ExporterFactory(Generic[C]):
-    """An exporter's type, its configuration and how it is made."""
+    """An exporter's type, its configuration and how it is made.
+
+    `shared`: all pipelines that name it have one process and one instance, since it listens at one address or its state
+    is one; else each pipeline has its own.
+    """
 
     component_type: str
     config: type[C]
     create: Callable[[C], Exporter]
     signals: frozenset[Signal]
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorFactory(Generic[C]):
+    """A connector's type, its configuration and how it is made; `pairs` are the signals it takes and what each becomes.
+
+    All pipelines that name it have one process and one instance.
+    """
+
+    component_type: str
+    config: type[C]
+    create: Callable[[C], Connector]
+    pairs: frozenset[tuple[Signal, Signal]]
 
 
 @dataclass(frozen=True, slots=True)
