@@ -24,8 +24,7 @@ from ganglion_collector.errors import ConfigError
 
 __all__ = ["assemble"]
 
-_SECTIONS = (*KINDS, "connectors", "service")
-_NO_CONNECTORS = "connectors are not supported"
+_SECTIONS = (*KINDS, "service")
 
 
 def assemble(
@@ -54,11 +53,10 @@ class _Assembly:
         for key, value in self.raw.items():
             if key not in _SECTIONS:
                 self.errors.append(problem(key, value, "is not a section", nearest(key, _SECTIONS)))
-        self._refuse_connectors()
         service = self._service()
-        in_use = _in_use(service)
-        self.components = {kind: self._section(kind, in_use[kind]) for kind in KINDS}
         defined: dict[Kind, frozenset[str]] = {kind: frozenset(self._section_body(kind)) for kind in KINDS}
+        in_use = _in_use(service, defined["connectors"])
+        self.components = {kind: self._section(kind, in_use[kind]) for kind in KINDS}
         graph = Graph(service, defined, self.components, self.errors)
         extensions, pipelines = graph.extensions(), graph.pipelines()
         graph.check_authenticators(self.plain, in_use)
@@ -69,6 +67,7 @@ class _Assembly:
             receivers=self._chosen("receivers", in_use),
             processors=self._chosen("processors", in_use),
             exporters=self._chosen("exporters", in_use),
+            connectors=self._chosen("connectors", in_use),
             extensions={one: self.components["extensions"][one] for one in extensions},  # type: ignore[misc]
             pipelines=pipelines,
             telemetry=service.telemetry.resolved(),
@@ -99,11 +98,6 @@ class _Assembly:
         section = self.raw.get(kind)
         body = section.value if isinstance(section, Expanded) else section
         return body if is_map(body) else {}
-
-    def _refuse_connectors(self) -> None:
-        for name in self._section_body("connectors"):
-            hint = "leave it out, or run it in an OpenTelemetry Collector in front"
-            self.errors.append(problem(f"connectors::{name}", None, _NO_CONNECTORS, hint))
 
     def _section(self, kind: Kind, in_use: frozenset[str]) -> dict[str, Component[AnyFactory]]:
         section = self.raw.get(kind)
@@ -171,12 +165,15 @@ class _Assembly:
                 self.warnings.append(f"extensions::{component_id} has no effect: service::extensions does not list it")
 
 
-def _in_use(service: ServiceConfig) -> dict[Kind, frozenset[str]]:
+def _in_use(service: ServiceConfig, connectors: frozenset[str]) -> dict[Kind, frozenset[str]]:
     pipelines = service.pipelines.values()
+    receivers = frozenset(one for pipeline in pipelines for one in pipeline.receivers)
+    exporters = frozenset(one for pipeline in pipelines for one in pipeline.exporters)
     return {
-        "receivers": frozenset(one for pipeline in pipelines for one in pipeline.receivers),
+        "receivers": receivers - connectors,
         "processors": frozenset(one for pipeline in pipelines for one in pipeline.processors),
-        "exporters": frozenset(one for pipeline in pipelines for one in pipeline.exporters),
+        "exporters": exporters - connectors,
+        "connectors": (receivers | exporters) & connectors,
         "extensions": frozenset(service.extensions),
     }
 

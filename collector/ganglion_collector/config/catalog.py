@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias, TypeGuard, get_args
 
 from ganglion_collector.component import (
+    ConnectorFactory,
     ExporterFactory,
     ExtensionFactory,
     ProcessorFactory,
@@ -30,28 +31,42 @@ __all__ = [
     "signals_of",
 ]
 
-Kind = Literal["receivers", "processors", "exporters", "extensions"]
+Kind = Literal["receivers", "processors", "exporters", "connectors", "extensions"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-AnyFactory: TypeAlias = ReceiverFactory[Any] | ProcessorFactory[Any] | ExporterFactory[Any] | ExtensionFactory[Any]
+AnyFactory: TypeAlias = (
+    ReceiverFactory[Any]
+    | ProcessorFactory[Any]
+    | ExporterFactory[Any]
+    | ConnectorFactory[Any]
+    | ExtensionFactory[Any]
+)
 
 _PACKAGES: Mapping[Kind, str] = {
     "receivers": "ganglion_collector.receivers",
     "processors": "ganglion_collector.processors",
     "exporters": "ganglion_exporters",
+    "connectors": "ganglion_collector.connectors",
     "extensions": "ganglion_collector.extensions",
 }
 _FACTORIES: Mapping[Kind, type[AnyFactory]] = {
     "receivers": ReceiverFactory,
     "processors": ProcessorFactory,
     "exporters": ExporterFactory,
+    "connectors": ConnectorFactory,
     "extensions": ExtensionFactory,
 }
 _MODULE_NAME = re.compile(r"[a-zA-Z][0-9a-zA-Z_]{0,62}")
 
 ALIASES: Mapping[Kind, Mapping[str, str]] = {
     "receivers": {},
-    "processors": {},
-    "exporters": {"otlp": "otlp_grpc", "otlphttp": "otlp_http", "logging": "debug"},
+    "processors": {"delta_to_cumulative": "deltatocumulative", "cumulative_to_delta": "cumulativetodelta"},
+    "exporters": {
+        "otlp": "otlp_grpc",
+        "otlphttp": "otlp_http",
+        "logging": "debug",
+        "prometheus_remote_write": "prometheusremotewrite",
+    },
+    "connectors": {"spanmetrics": "span_metrics"},
     "extensions": {"bearer_token_auth": "bearertokenauth", "basic_auth": "basicauth"},
 }
 """The other spelling of a component that the Collector renamed."""
@@ -96,14 +111,14 @@ def component_types(kind: Kind) -> list[str]:
 
 
 def signals_of(factory: AnyFactory) -> frozenset[Signal]:
-    """Return what a component takes; a processor takes everything, an extension nothing."""
+    """Return what a component takes: a connector what it makes into something else, an extension nothing."""
     match factory:
-        case ReceiverFactory() | ExporterFactory():
-            return factory.signals
-        case ProcessorFactory():
-            return frozenset(Signal)
-        case _:
+        case ConnectorFactory():
+            return frozenset(taken for taken, _ in factory.pairs)
+        case ExtensionFactory():
             return frozenset()
+        case _:
+            return factory.signals
 
 
 def list_components() -> list[Row]:

@@ -16,6 +16,7 @@ _INSTEAD: Mapping[Kind, str] = {
     "receivers": "run it in an OpenTelemetry Collector and let that send OTLP here (exporter otlp_grpc)",
     "processors": "leave it out, or do it in an OpenTelemetry Collector before or after this one",
     "exporters": "send OTLP (otlp_grpc or otlp_http) to an OpenTelemetry Collector that has it",
+    "connectors": "leave it out, or do it in an OpenTelemetry Collector before or after this one",
     "extensions": "leave it out of extensions and service::extensions",
 }
 
@@ -40,6 +41,7 @@ _SPECIAL: Mapping[Kind, Mapping[str, str]] = {
         "file": "write debug with verbosity: detailed, or read the rows from PostgreSQL",
         "nop": "write debug",
     },
+    "connectors": {},
     "extensions": {
         "zpages": "leave it out: `ganglion status` and the health endpoint show every component's state",
         "pprof": "leave it out: py-spy looks into a running Python process",
@@ -80,6 +82,8 @@ _NAMES: Mapping[Kind, str] = {
         kafka kineticadb load_balancing loadbalancing logicmonitor logzio loki mezmo nop opencensus opensearch otelarrow
         otlp_file prometheus prometheus_remote_write prometheusremotewrite pulsar rabbitmq sapm sematext sentry signalfx
         splunk_hec stef sumologic syslog tencentcloud_logservice tinybird zipkin""",
+    "connectors": """
+        spanmetrics span_metrics count""",
     "extensions": """
         ack asapauth avro_log_encoding awscloudwatchmetricstreams_encoding awslogs_encoding azure_auth azure_encoding
         azureauth cfgardenobserver cgroupruntime datadog db_storage docker_observer ecs_observer ecs_task_observer

@@ -107,6 +107,7 @@ class Graph:
         if signal is None:
             return None
         self._check_signals(signal, "receivers", receivers, path)
+        self._check_signals(signal, "processors", processors, path)
         self._check_signals(signal, "exporters", exporters, path)
         return Pipeline(pipeline_id, signal, receivers, processors, exporters)
 
@@ -124,9 +125,12 @@ class Graph:
 
     def _references(self, path: str, kind: Kind, ids: list[str]) -> tuple[str, ...]:
         for component_id in dict.fromkeys(ids):
-            if component_id not in self.defined[kind]:
+            if component_id not in self.defined[kind] and not self._connects(kind, component_id):
                 self._add(path, component_id, f"not defined under {kind}", self._missing(kind, component_id))
         return tuple(dict.fromkeys(ids))
+
+    def _connects(self, kind: Kind, component_id: str) -> bool:
+        return kind in {"receivers", "exporters"} and component_id in self.defined["connectors"]
 
     def _missing(self, kind: Kind, component_id: str) -> str:
         for other in KINDS:

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from ganglion_collector.component import (
     Config,
+    ConnectorFactory,
     ExporterFactory,
     ExtensionFactory,
     ProcessorFactory,
@@ -29,7 +30,10 @@ class Component(Generic[F_co]):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A way from receivers through processors to exporters, by their ids; `id` is `signal[/name]`."""
+    """A way from receivers through processors to exporters, by their ids; `id` is `signal[/name]`.
+
+    A connector's id stands among the exporters of the pipelines that it ends, the receivers of those that it begins.
+    """
 
     id: str
     signal: Signal
@@ -74,6 +78,7 @@ class CollectorConfig:
     receivers: Mapping[str, Component[ReceiverFactory[Any]]]
     processors: Mapping[str, Component[ProcessorFactory[Any]]]
     exporters: Mapping[str, Component[ExporterFactory[Any]]]
+    connectors: Mapping[str, Component[ConnectorFactory[Any]]]
     extensions: Mapping[str, Component[ExtensionFactory[Any]]]
     pipelines: Mapping[str, Pipeline]
     telemetry: Telemetry
