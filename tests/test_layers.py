@@ -16,7 +16,7 @@ FOLDERS = {
 }
 CONTRACT = tuple(
     f"ganglion_collector.{name}"
-    for name in ("component", "endpoint", "errors", "metric_values", "otlp", "otlp_status", "tls")
+    for name in ("component", "endpoint", "errors", "metric_values", "otlp", "otlp_status", "small_server", "tls")
 )
 ALLOWED = {
     "ganglion": ("ganglion",),

@@ -14,12 +14,13 @@ from ganglion_collector.doorbell import make_doorbell
 from ganglion_collector.endpoint import Endpoint
 from ganglion_collector.errors import StartError
 from ganglion_collector.extensions.health_check import HealthCheckConfig
-from ganglion_collector.health import SmallServer, health_answer, metrics_answer
+from ganglion_collector.health import health_answer, metrics_answer
 from ganglion_collector.journal.store import open_reader, unconfigured_readers
 from ganglion_collector.metrics_page import MetricsPage, ReaderPosition
 from ganglion_collector.pipeline import places, routes
 from ganglion_collector.process import Program, SupervisedProcess
 from ganglion_collector.programs import ChildFactory
+from ganglion_collector.small_server import SmallServer
 
 __all__ = ["Generation"]
 

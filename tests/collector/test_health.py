@@ -8,7 +8,8 @@ import httpx
 import pytest
 from ganglion_collector.board import OK, Board, Phase
 from ganglion_collector.errors import StartError
-from ganglion_collector.health import SmallServer, health_answer
+from ganglion_collector.health import health_answer
+from ganglion_collector.small_server import SmallServer
 
 
 @pytest.fixture
