@@ -3,9 +3,10 @@
 import logging
 import threading
 from dataclasses import fields
+from functools import partial
 
 from ganglion import _providers, _settings
-from ganglion._lifetime import at_end
+from ganglion._lifetime import BeforeSignals, at_end
 from ganglion._parts import install_parts
 from ganglion._settings import Settings
 
@@ -14,6 +15,7 @@ __all__ = ["configure", "flush", "shutdown", "start"]
 _logger = logging.getLogger("ganglion")
 _lock = threading.RLock()
 _in_force: Settings | None = None
+_before_signals: BeforeSignals | None = None
 _LAST_WORDS = 1.0
 """Seconds over the shutdown's own bound until a signal to end has its effect anyway."""
 
@@ -42,7 +44,7 @@ def start(settings: Settings, **more: object) -> bool:
 
     `more` goes to the SDK's configurator.
     """
-    global _in_force  # noqa: PLW0603 - one process has one configuration, as it has one set of providers
+    global _in_force, _before_signals  # noqa: PLW0603 - one process has one configuration, as one set of providers
     with _lock:
         if _in_force is not None:
             _warn_of_difference(_in_force, settings)
@@ -51,7 +53,7 @@ def start(settings: Settings, **more: object) -> bool:
         _settings.use(settings)
         _providers.start(settings, more)
         install_parts(settings, _providers.resource(settings))
-        at_end(_end, settings.shutdown_timeout + _LAST_WORDS)
+        _before_signals = at_end(_end, settings.shutdown_timeout + _LAST_WORDS)
         return True
 
 
@@ -64,9 +66,10 @@ def shutdown(timeout: float = 5.0) -> bool:
     """Send all that waits, then send nothing more; return whether everything was taken within `timeout` seconds.
 
     What comes later or could not be sent is dropped and counted. It happens by itself when the process ends, by SIGTERM
-    too, with GANGLION_SHUTDOWN_TIMEOUT as the bound.
+    too, with GANGLION_SHUTDOWN_TIMEOUT as the bound. A SIGTERM that comes meanwhile waits for it.
     """
-    return _providers.shutdown(timeout)
+    end = partial(_providers.shutdown, timeout)
+    return end() if _before_signals is None else _before_signals(end, timeout + _LAST_WORDS)
 
 
 def _end() -> None:

@@ -5,30 +5,40 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial, wraps
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["at_end"]
+__all__ = ["BeforeSignals", "at_end"]
 
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
 
+T = TypeVar("T")
+BeforeSignals: TypeAlias = Callable[[Callable[[], bool], float], bool]
+"""Calls the function and returns its result; a signal that ends the process waits for it, for so many seconds."""
 
-def at_end(end: Callable[[], object], patience: float) -> None:
+
+def at_end(end: Callable[[], object], patience: float) -> BeforeSignals:
     """Have `end` called once this process, or a child forked from it, is about to end; it must be safe twice.
 
     The default action of SIGTERM and SIGINT is to end a process at once. From now on `end` goes before it, whenever a
     signal is given back to the default action: uvicorn does so when it has stopped, its worker for gunicorn when it
     starts. `patience` seconds later the signal has its effect anyway. Handlers of others stay.
+
+    A signal that comes while `end` is under way waits for it as long. So does a repeated SIGTERM, since it says nothing
+    new: uvicorn signals workers that whoever stops the whole group has signalled already. A SIGINT that follows another
+    signal is somebody at the keyboard, and has its effect at once.
     """
     ending = _End(end, patience)
     atexit.register(ending)
     ending.go_before_default_action()
     _register(ending)  # for a child that spawn or forkserver has started, and which configures itself
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=partial(_register, ending))
+        os.register_at_fork(after_in_child=ending.begin_again)
+    return ending.before_signals
 
 
 class _End:
@@ -38,17 +48,32 @@ class _End:
         self._end = end
         self._patience = patience
         self._set_handler = signal.signal
-        self._is_running = False
-        self._postponed: int | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._until: float | None = None
+        """While signals wait for something: when they no longer do."""
+        self._waiting: int | None = None
+        """The first signal that waits."""
+
+    def begin_again(self) -> None:
+        self._begin()  # what another thread of the parent was about is not the child's
+        _register(self)
 
     def __call__(self) -> None:
-        self._is_running = True
+        self.before_signals(self._end, self._patience)
+
+    def before_signals(self, work: Callable[[], T], patience: float) -> T:
+        """Do something for which a signal to end the process waits, but at most `patience` seconds."""
+        if self._until is not None or threading.current_thread() is not threading.main_thread():
+            return work()  # signals wait already, or interrupt another thread than this
+        self._until = time.monotonic() + patience
         try:
-            self._end()
+            return work()
         finally:
-            self._is_running = False
-        if self._postponed is not None:
-            self._act(self._postponed)
+            self._until = None
+            if self._waiting is not None:
+                self._act(self._waiting)
 
     def go_before_default_action(self) -> None:
         set_handler = self._set_handler
@@ -64,15 +89,20 @@ class _End:
             set_handler(signal.SIGTERM, self._handle)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._is_running and self._postponed is None:
-            self._postponed = number  # a pool terminates workers that are about to return; a second signal is for now
-            return
+        is_repeated = self._waiting is not None
+        if not is_repeated:
+            self._waiting = number
+        if self._until is None:
+            self.before_signals(self._end_beside, self._patience)
+        elif (is_repeated and number == signal.SIGINT) or time.monotonic() >= self._until:
+            self._act(number)
+
+    def _end_beside(self) -> None:
         # In a thread, since what the signal interrupted may hold a lock that is needed.
         thread = threading.Thread(target=self._end, daemon=True)
         with suppress(RuntimeError):
             thread.start()
             thread.join(self._patience)
-        self._act(number)
 
     def _act(self, number: int) -> None:
         self._set_handler(number, signal.SIG_DFL)

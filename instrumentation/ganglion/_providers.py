@@ -31,7 +31,9 @@ _METRICS_SHARE = 0.2
 """The part of a shutdown's time that is kept for the last metrics, which hold the counts of what was dropped."""
 
 _batching: list[BatchSpans | BatchLogs] = []
-_ended = False
+_ending = threading.Lock()
+"""Taken for good by who ends the providers."""
+_ended = threading.Event()
 
 
 class _SDKConfigurator(_OTelSDKConfigurator):
@@ -140,12 +142,17 @@ def _flush_metrics(force_flush: Callable[[float], object], timeout: float) -> bo
 def shutdown(timeout: float) -> bool:
     """Send all that waits and end the providers within `timeout` seconds; return whether everything was taken.
 
-    Safe twice; the second time there is nothing to do.
+    Safe twice, and by two threads at once: the second waits for the first, and has nothing to do itself.
     """
-    global _ended  # noqa: PLW0603 - as there is one set of providers
-    if _ended:
-        return True
-    _ended = True
+    if not _ending.acquire(blocking=False):
+        return _ended.wait(timeout)
+    try:
+        return _shut_down(timeout)
+    finally:
+        _ended.set()
+
+
+def _shut_down(timeout: float) -> bool:
     deadline = time.monotonic() + timeout
     until = deadline - timeout * _METRICS_SHARE
     for made in _batching:
@@ -159,6 +166,17 @@ def shutdown(timeout: float) -> bool:
     if (end := getattr(metrics.get_meter_provider(), "shutdown", None)) is not None:
         taken &= _succeeds(partial(end, timeout_millis=max(0.0, deadline - time.monotonic()) * 1000))
     return taken
+
+
+def _in_child() -> None:
+    global _ended  # noqa: PLW0603 - its lock may be held by a thread that the child does not have
+    if _ending.locked():
+        _ended = threading.Event()
+        _ended.set()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _succeeds(call: Any) -> bool:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from ganglion._settings import Settings
 from ganglion_collector.component import Signal
@@ -72,7 +73,7 @@ async def test_a_variable_wins_over_an_argument(sink: OTLPSink, tmp_path: Path) 
         ({"OTEL_TRACES_EXPORTER": "none"}, {Signal.LOGS, Signal.METRICS}),
         ({"OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}, {Signal.TRACES}),
         ({"OTEL_LOGS_EXPORTER": "otlp", "OTEL_TRACES_EXPORTER": "console"}, {Signal.LOGS, Signal.METRICS}),
-        ({"OTEL_SDK_DISABLED": "true"}, set()),
+        ({"OTEL_SDK_DISABLED": "true"}, set[Signal]()),
         ({"OTEL_TRACES_SAMPLER": "always_off"}, {Signal.LOGS, Signal.METRICS}),
     ],
     ids=["no traces", "only traces", "console", "disabled", "sampled out"],
@@ -327,21 +328,67 @@ def end():
     global ended
     if not ended:
         ended = True
-        for _ in range(int(sys.argv[1])):
-            signal.raise_signal(signal.SIGTERM)
+        for name in sys.argv[2:]:
+            signal.raise_signal(signal.Signals[name])
         print("all sent", flush=True)
 
-at_end(end, 5.0)
+at_end(end, float(sys.argv[1]))
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 """
 
 
-@pytest.mark.parametrize(("signals", "said"), [(0, ["all sent"]), (1, ["all sent"]), (2, [])])
-async def test_sigterm_during_the_last_flush_comes_after_it_and_a_second_one_at_once(
-    signals: int, said: list[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("patience", "signals", "said"),
+    [
+        (5, [], ["all sent"]),
+        (5, ["SIGTERM"], ["all sent"]),
+        (5, ["SIGTERM", "SIGTERM"], ["all sent"]),
+        (5, ["SIGINT"], ["all sent"]),
+        (5, ["SIGINT", "SIGTERM"], ["all sent"]),
+        (5, ["SIGINT", "SIGINT"], []),
+        (0, ["SIGTERM"], []),
+    ],
+)
+async def test_a_signal_during_the_last_flush_comes_after_it_and_a_second_ctrl_c_at_once(
+    patience: float, signals: list[str], said: list[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "program.py"
     path.write_text(ENDING)
-    async with started([BIN / "python", path, str(signals)], environment(None), tmp_path) as program:
+    async with started([BIN / "python", path, str(patience), *signals], environment(None), tmp_path) as program:
         status = await program.ends()
 
-    assert (program.lines, status) == (said, -signal.SIGTERM if signals else 0)
+    assert (program.lines, status) == (said, -signal.Signals[signals[0]] if signals else 0)
+
+
+SIGNALLED_AMID_ITS_END = """
+import signal, threading
+import ganglion
+
+ganglion.configure()
+ganglion.get_logger("shop").info("the last word")
+{end}
+"""
+ENDS = {
+    "exit": "",
+    "SIGTERM": "signal.raise_signal(signal.SIGTERM)",
+    "SIGINT": "signal.signal(signal.SIGINT, signal.SIG_DFL); signal.raise_signal(signal.SIGINT)",
+    "shutdown": "ganglion.shutdown()",
+    "shutdown in a thread": "threading.Thread(target=ganglion.shutdown).start(); signal.pause()",
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+async def test_sigterm_amid_the_last_export_loses_nothing(end: str, protocol: str, tmp_path: Path) -> None:
+    """As uvicorn signals its workers, which the terminal or systemd has signalled before."""
+    busy = Answer(http_status=503, grpc_code=grpc.StatusCode.UNAVAILABLE, delay=0.5)
+    (tmp_path / "program.py").write_text(SIGNALLED_AMID_ITS_END.format(end=end))
+    async with OTLPSink() as sink:
+        sink.answers.append(busy)
+        env = environment(sink, protocol, OTEL_BLRP_SCHEDULE_DELAY="60000", OTEL_METRICS_EXPORTER="none")
+        async with started([sys.executable, "program.py"], env, tmp_path) as running:
+            await sink.received(1)
+            status = await running.terminate()
+
+    assert bodies(sink) == ["the last word"] * 2, running.output  # refused, then taken
+    assert status == -(signal.SIGINT if "SIGINT" in end else signal.SIGTERM)

@@ -135,8 +135,8 @@ async def test_gunicorn_with_preload_sends_from_every_worker(sink: OTLPSink, pro
         "app:app",
     ]
     async with started(argv, environment(sink, protocol), tmp_path) as program:
-        await answered(f"http://127.0.0.1:{port}/first", program)
-        workers = [await bought(port, number) for number in range(60)]
+        first = await answered(f"http://127.0.0.1:{port}/first", program)
+        workers = [int(first.text), *[await bought(port, number) for number in range(60)]]
         assert await program.terminate() == 0
 
     sent = Counter(bodies(sink))
