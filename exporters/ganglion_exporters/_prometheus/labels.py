@@ -1,0 +1,148 @@
+"""Labels of a series: from the attributes of its point, of its scope, of its resource, and from the configuration.
+
+Source of the rules: the OpenTelemetry specification's "Prometheus and OpenMetrics Compatibility", sections
+"Instrumentation Scope", "Metric Attributes" and "Resource Attributes" (OTLP to Prometheus).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple, TypeAlias
+
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from ganglion_exporters._prometheus.any_value import text_of
+from ganglion_exporters._prometheus.model import Labels
+from ganglion_exporters._prometheus.names import Naming, TranslationStrategy, label_name
+
+__all__ = ["Attributes", "Context", "Target", "TranslationSettings", "joined", "texts"]
+
+Attributes: TypeAlias = Mapping[str, str]
+
+_NAMESPACE, _NAME, _INSTANCE = "service.namespace", "service.name", "service.instance.id"
+_SCOPE_LABELS = ("otel_scope_name", "otel_scope_version", "otel_scope_schema_url")
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationSettings:
+    """What a configuration can change.
+
+    `constant_labels` are on every series (on `target_info` where `label_target_info`) and give way to the data's own.
+    `resource_included` and `resource_excluded` are patterns (`k8s.*`) of the resource attributes that become labels;
+    with exclusions alone all others do.
+    """
+
+    namespace: str = ""
+    constant_labels: Mapping[str, str] | None = None
+    strategy: TranslationStrategy = "UnderscoreEscapingWithSuffixes"
+    resource_included: tuple[str, ...] = ()
+    resource_excluded: tuple[str, ...] = ()
+    scope_labels: bool = True
+    target_info: bool = True
+    label_target_info: bool = False
+
+    @property
+    def naming(self) -> Naming:
+        return Naming.of(self.strategy)
+
+    def copies(self, key: str) -> bool:
+        """Tell whether the resource attribute `key` becomes a label of every series of that resource."""
+        wanted = self.resource_included or (("*",) if self.resource_excluded else ())
+        return any(fnmatchcase(key, one) for one in wanted) and not any(
+            fnmatchcase(key, one) for one in self.resource_excluded
+        )
+
+
+class _Entry(NamedTuple):
+    key: str
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A resource: the labels that all its series have, and those of its `target_info` (empty: it has none)."""
+
+    identity: tuple[_Entry, ...]
+    copied: Attributes
+    info: Labels
+
+    @classmethod
+    def of(cls, resource: Resource, settings: TranslationSettings) -> "Target":
+        attributes = texts(resource.attributes)
+        name, namespace = attributes.get(_NAME, ""), attributes.get(_NAMESPACE, "")
+        identity = (
+            _Entry(_NAME, "job", f"{namespace}/{name}" if namespace else name),
+            _Entry(_INSTANCE, "instance", attributes.get(_INSTANCE, "")),
+        )
+        return cls(
+            identity,
+            {key: value for key, value in attributes.items() if settings.copies(key)},
+            _info(attributes, identity, settings) if attributes else (),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """A scope of a resource: what its points have in common."""
+
+    target: Target
+    scope: tuple[_Entry, ...]
+    settings: TranslationSettings
+
+    @classmethod
+    def of(
+        cls, target: Target, scope: InstrumentationScope, schema_url: str, settings: TranslationSettings
+    ) -> "Context":
+        if not settings.scope_labels:
+            return cls(target, (), settings)
+        own = (
+            _Entry(label, label, value)
+            for label, value in zip(_SCOPE_LABELS, (scope.name, scope.version, schema_url), strict=True)
+        )
+        attributes = _entries(
+            {f"otel_scope_{key}": value for key, value in texts(scope.attributes).items()}, settings.naming
+        )
+        kept = (entry for entry in attributes if entry.label not in _SCOPE_LABELS)
+        return cls(target, (*own, *kept), settings)
+
+    def labels(self, attributes: Attributes, reserved: str = "") -> Labels:
+        """Return the labels of a point; an attribute that would be `reserved` (`le`) becomes `exported_…`."""
+        naming = self.settings.naming
+        copied = {key: value for key, value in self.target.copied.items() if key not in attributes}
+        entries = [
+            entry._replace(label=f"exported_{reserved}") if entry.label == reserved else entry
+            for entry in _entries({**copied, **attributes}, naming)
+        ]
+        return joined([*entries, *self.scope, *self.target.identity], self.settings.constant_labels, naming)
+
+
+def texts(attributes: Iterable[KeyValue]) -> dict[str, str]:
+    """Return attributes as text, the last of equal keys, none that is empty: to Prometheus that is no label."""
+    return {item.key: text for item in attributes if (text := text_of(item.value))}
+
+
+def joined(entries: Iterable[_Entry], constant: Attributes | None, naming: Naming) -> Labels:
+    """Return labels sorted by name; values of one name are joined by `;` in the order of their original keys."""
+    values: dict[str, str] = {}
+    for _, label, value in sorted(entries):
+        present = values.get(label)
+        values[label] = f"{present};{value}" if present and value else present or value
+    for key, value in (constant or {}).items():
+        values.setdefault(label_name(key, escaped=naming.escaped), value)
+    return tuple(sorted(item for item in values.items() if item[1] or item[0] in _ALWAYS))
+
+
+_ALWAYS = ("instance", "job")
+
+
+def _entries(attributes: Attributes, naming: Naming) -> list[_Entry]:
+    escaped = naming.escaped
+    return [_Entry(key, label_name(key, escaped=escaped), value) for key, value in attributes.items()]
+
+
+def _info(attributes: Attributes, identity: tuple[_Entry, ...], settings: TranslationSettings) -> Labels:
+    others = {key: value for key, value in attributes.items() if key not in {_NAME, _NAMESPACE, _INSTANCE}}
+    constant = settings.constant_labels if settings.label_target_info else None
+    return joined([*_entries(others, settings.naming), *identity], constant, settings.naming)
