@@ -6,6 +6,7 @@ Conversion"; the limit is that of OpenMetrics 1.0, section "Exemplars".
 
 from collections.abc import Iterable
 
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from ganglion_exporters._prometheus.labels import texts
@@ -15,6 +16,7 @@ from ganglion_exporters._prometheus.names import label_name
 __all__ = ["exemplars_of"]
 
 _LIMIT = 128
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
 
 def exemplars_of(exemplars: Iterable[metrics_pb2.Exemplar], *, escaped: bool) -> tuple[Exemplar, ...]:
@@ -22,27 +24,26 @@ def exemplars_of(exemplars: Iterable[metrics_pb2.Exemplar], *, escaped: bool) ->
 
     Filtered attributes are left out where all labels together would have more than 128 characters.
     """
-    return tuple(
-        Exemplar(_labels(exemplar, escaped=escaped), _value(exemplar), exemplar.time_unix_nano)
-        for exemplar in exemplars
-        if exemplar.WhichOneof("value")
-    )
+    return tuple([_exemplar(one, kind, escaped=escaped) for one in exemplars if (kind := one.WhichOneof("value"))])
 
 
-def _value(exemplar: metrics_pb2.Exemplar) -> float:
-    return exemplar.as_double if exemplar.HasField("as_double") else float(exemplar.as_int)
+def _exemplar(exemplar: metrics_pb2.Exemplar, kind: str, *, escaped: bool) -> Exemplar:
+    value = exemplar.as_double if kind == "as_double" else float(exemplar.as_int)
+    labels = _ids(exemplar.trace_id, exemplar.span_id)
+    if exemplar.filtered_attributes:
+        labels = _with_attributes(labels, exemplar.filtered_attributes, escaped=escaped)
+    return Exemplar(labels, value, exemplar.time_unix_nano)
 
 
-def _labels(exemplar: metrics_pb2.Exemplar, *, escaped: bool) -> Labels:
-    ids: dict[str, str] = {}
-    if len(exemplar.trace_id) == 16 and any(exemplar.trace_id):
-        ids["trace_id"] = exemplar.trace_id.hex()
-    if len(exemplar.span_id) == 8 and any(exemplar.span_id):
-        ids["span_id"] = exemplar.span_id.hex()
-    if not exemplar.filtered_attributes:
-        return tuple(sorted(ids.items()))
-    names = sorted(texts(exemplar.filtered_attributes).items())
-    others = {label_name(key, escaped=escaped): value for key, value in names}
-    labels = others | ids
-    fits = sum(len(name) + len(value) for name, value in labels.items()) <= _LIMIT
-    return tuple(sorted((labels if fits else ids).items()))
+def _ids(trace_id: bytes, span_id: bytes) -> Labels:
+    trace = (("trace_id", trace_id.hex()),) if len(trace_id) == 16 and trace_id != _NO_TRACE else ()
+    span = (("span_id", span_id.hex()),) if len(span_id) == 8 and span_id != _NO_SPAN else ()
+    return span + trace
+
+
+def _with_attributes(ids: Labels, attributes: Iterable[KeyValue], *, escaped: bool) -> Labels:
+    named = {label_name(key, escaped=escaped): value for key, value in sorted(texts(attributes).items())}
+    labels = named | dict(ids)
+    if sum(len(name) + len(value) for name, value in labels.items()) > _LIMIT:
+        return ids
+    return tuple(sorted(labels.items()))
