@@ -18,9 +18,11 @@ __all__ = [
     "PROCESS_VARIABLE",
     "count_accepted",
     "count_dead_lettered",
+    "count_dropped",
     "count_duplicates",
     "count_enqueue_failed",
     "count_failed",
+    "count_overflow",
     "count_refused",
     "count_request",
     "count_send_failed",
@@ -70,6 +72,16 @@ _IN_FLIGHT = _gauge("otelcol_exporter_in_flight_requests", "Attempts under way."
 
 _DEAD_LETTERED = Counter(
     "ganglion_exporter_dead_lettered_items", "Items moved to the dead letters.", (*_EXPORTER, "reason")
+)
+_DROPPED = Counter(
+    "ganglion_component_dropped_items",
+    "Items that a processor or connector left out, by reason.",
+    ("component", "data_type", "reason"),
+)
+_OVERFLOW = Counter(
+    "ganglion_component_overflow_items",
+    "Items counted in the overflow series, because a component has as many series as it may.",
+    ("component", "data_type"),
 )
 _EXPORT_SECONDS = Histogram(
     "ganglion_exporter_export_duration_seconds",
@@ -163,6 +175,16 @@ def count_enqueue_failed(signal: Signal, exporter: str, items: int) -> None:
 def count_dead_lettered(signal: Signal, exporter: str, items: int, reason: str) -> None:
     """Count items moved to the dead letters; `reason` is one of a few words, never an error's text."""
     _child(_DEAD_LETTERED, exporter, signal, reason).inc(items)
+
+
+def count_dropped(component: str, signal: Signal, items: int, reason: str) -> None:
+    """Count items that a processor or connector left out; `reason` is one of a few words."""
+    _child(_DROPPED, component, signal, reason).inc(items)
+
+
+def count_overflow(component: str, signal: Signal, items: int) -> None:
+    """Count items that went into an overflow series."""
+    _child(_OVERFLOW, component, signal).inc(items)
 
 
 def set_in_flight(signal: Signal, exporter: str, requests: int) -> None:
