@@ -7,9 +7,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from ganglion_collector.component import Config, parse_duration
+from ganglion_collector.component import Config, ConnectorFactory, parse_duration
 from ganglion_collector.config.catalog import ALIASES, KINDS, Kind, find_factory, signals_of
 from ganglion_collector.config.conform import without_effect
+from ganglion_collector.config.connections import makes
 from ganglion_collector.config.schema import models
 from ganglion_collector.config.service import ServiceConfig
 from pydantic import BeforeValidator, SecretStr
@@ -69,7 +70,9 @@ def format_duration(seconds: float) -> str:
 def _facts(kind: Kind, name: str) -> list[str]:
     factory = find_factory(kind, name)
     facts: list[str] = []
-    if kind in {"receivers", "exporters"} and factory is not None:
+    if isinstance(factory, ConnectorFactory):
+        facts.append(f"Makes {makes(factory.pairs)}.")
+    elif factory is not None and signals_of(factory):
         facts.append(f"Signals: {', '.join(sorted(signals_of(factory)))}.")
     aliases = sorted(other for other, canonical in ALIASES[kind].items() if canonical == name)
     if aliases:

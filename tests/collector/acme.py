@@ -1,15 +1,20 @@
 """A third party's components, as its distribution would register them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
+import pytest
 from ganglion_collector.component import (
     Batch,
     Config,
+    ConnectorFactory,
+    Derived,
     Duration,
     ExporterConfig,
     ExporterFactory,
     ExtensionFactory,
+    ProcessorFactory,
     ReceiverFactory,
     ReceiverSettings,
     Signal,
@@ -104,9 +109,53 @@ class AcmeAuthenticator:
         return headers
 
 
+class AcmeConnectorConfig(Config):
+    interval: Duration = 5.0
+    """Seconds between two flushes."""
+
+
+class AcmeConnector:
+    def __init__(self, config: AcmeConnectorConfig) -> None:
+        self._config = config
+
+    @property
+    def flush_interval(self) -> float:
+        return self._config.interval
+
+    def consume(self, batch: Batch) -> None: ...
+
+    def flush(self, now: int) -> Sequence[Derived]:  # noqa: ARG002 - the contract's name
+        return ()
+
+    def state(self) -> bytes:
+        return b""
+
+    def restore(self, state: bytes) -> None: ...
+
+
+class AcmeTransformConfig(Config): ...
+
+
+class AcmeTransform:
+    def __init__(self, config: AcmeTransformConfig) -> None: ...
+
+    def process(self, batch: Batch) -> Batch:
+        return batch
+
+
 receiver = ReceiverFactory("acme", AcmeReceiverConfig, AcmeReceiver, frozenset(Signal))
 exporter = ExporterFactory("acme", AcmeExporterConfig, AcmeExporter, frozenset({Signal.TRACES, Signal.LOGS}))
 extension = ExtensionFactory("acme", AcmeAuthConfig, AcmeAuthenticator)
+page = ExporterFactory("page", AcmeExporterConfig, AcmeExporter, frozenset(Signal), shared=True)
+traces_page = ExporterFactory("traces", AcmeExporterConfig, AcmeExporter, frozenset(Signal), shared=True)
+transform = ProcessorFactory("halve", AcmeTransformConfig, AcmeTransform, frozenset({Signal.METRICS}))
+tally = ConnectorFactory(
+    "tally",
+    AcmeConnectorConfig,
+    AcmeConnector,
+    frozenset({(Signal.TRACES, Signal.METRICS), (Signal.LOGS, Signal.METRICS)}),
+)
+relay = ConnectorFactory("relay", AcmeConnectorConfig, AcmeConnector, frozenset((one, one) for one in Signal))
 
 REGISTRATION = """\
 [ganglion.receivers]
@@ -116,7 +165,26 @@ acme = tests.collector.acme:receiver
 acme = tests.collector.acme:exporter
 broken = tests.collector.no_such_module:factory
 wrong = tests.collector.acme:AcmeExporter
+page = tests.collector.acme:page
+traces = tests.collector.acme:traces_page
+
+[ganglion.processors]
+halve = tests.collector.acme:transform
+
+[ganglion.connectors]
+tally = tests.collector.acme:tally
+relay = tests.collector.acme:relay
+broken = tests.collector.no_such_module:factory
 
 [ganglion.extensions]
 acme = tests.collector.acme:extension
 """
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make these components as good as installed, by a distribution in `folder`."""
+    distribution = folder / "site" / "acme-1.0.dist-info"
+    distribution.mkdir(parents=True)
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (distribution / "entry_points.txt").write_text(REGISTRATION)
+    monkeypatch.syspath_prepend(str(distribution.parent))

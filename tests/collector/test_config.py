@@ -13,7 +13,7 @@ from ganglion_collector.errors import InvalidConfigError, RefusedError
 from ganglion_collector.otlp import Signal
 from ganglion_collector.processors import batch, memory_limiter
 
-from tests.collector.acme import REGISTRATION, AcmeExporterConfig, AcmeReceiverConfig
+from tests.collector.acme import AcmeExporterConfig, AcmeReceiverConfig, install
 
 BASE = """
 receivers: {acme: }
@@ -24,11 +24,7 @@ service: {pipelines: {traces: {receivers: [acme], exporters: [acme]}}}
 
 @pytest.fixture(autouse=True)
 def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "site" / "acme-1.0.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text(REGISTRATION)
-    monkeypatch.syspath_prepend(str(folder.parent))
+    install(tmp_path, monkeypatch)
 
 
 def read(*texts: str, sets: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> CollectorConfig:
@@ -627,11 +623,12 @@ class TestProcessors:
             for limit in (1, 100_000)
         }
 
-        assert not isinstance(admit[1], BatchBounds)
-        assert not isinstance(admit[100_000], BatchBounds)
-        admit[100_000].admit(10)
+        low, high = admit[1], admit[100_000]
+        assert isinstance(low, memory_limiter.MemoryLimiter)
+        assert isinstance(high, memory_limiter.MemoryLimiter)
+        high.admit(10)
         with pytest.raises(RefusedError):
-            admit[1].admit(10)
+            low.admit(10)
 
 
 def test_components_are_listed_with_their_origin() -> None:

@@ -34,11 +34,7 @@ __all__ = [
 Kind = Literal["receivers", "processors", "exporters", "connectors", "extensions"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AnyFactory: TypeAlias = (
-    ReceiverFactory[Any]
-    | ProcessorFactory[Any]
-    | ExporterFactory[Any]
-    | ConnectorFactory[Any]
-    | ExtensionFactory[Any]
+    ReceiverFactory[Any] | ProcessorFactory[Any] | ExporterFactory[Any] | ConnectorFactory[Any] | ExtensionFactory[Any]
 )
 
 _PACKAGES: Mapping[Kind, str] = {
@@ -78,7 +74,10 @@ class BrokenComponentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of `ganglion components`; `problem` says why it cannot be used, empty if it can."""
+    """One line of `ganglion components`; `problem` says why it cannot be used, empty if it can.
+
+    `signals` of a connector are pairs, as the Collector writes them: `traces-to-metrics`.
+    """
 
     kind: str
     type: str
@@ -111,7 +110,7 @@ def component_types(kind: Kind) -> list[str]:
 
 
 def signals_of(factory: AnyFactory) -> frozenset[Signal]:
-    """Return what a component takes: a connector what it makes into something else, an extension nothing."""
+    """Return the signals of a component, of a connector those that it takes; an extension has none."""
     match factory:
         case ConnectorFactory():
             return frozenset(taken for taken, _ in factory.pairs)
@@ -135,8 +134,13 @@ def _rows(kind: Kind, name: str) -> Iterator[Row]:
         yield Row(kind.removesuffix("s"), name, (), origin, aliases, str(error))
         return
     if factory is not None:
-        signals = tuple(sorted(signals_of(factory)))
-        yield Row(kind.removesuffix("s"), name, signals, origin, aliases)
+        yield Row(kind.removesuffix("s"), name, _signals(factory), origin, aliases)
+
+
+def _signals(factory: AnyFactory) -> tuple[str, ...]:
+    if isinstance(factory, ConnectorFactory):
+        return tuple(f"{taken}-to-{made}" for taken, made in sorted(factory.pairs))
+    return tuple(sorted(signals_of(factory)))
 
 
 def _distribution(kind: Kind, name: str) -> str:

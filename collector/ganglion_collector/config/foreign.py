@@ -27,21 +27,25 @@ _SPECIAL: Mapping[Kind, Mapping[str, str]] = {
     },
     "processors": {
         "queued_retry": "leave it out: every exporter has retry_on_failure and the journal as its queue",
+        "spanmetrics": "write the connector span_metrics between a pipeline for traces and one for metrics",
         "groupbytrace": "leave it out: traces are put together when they are read",
     },
     "exporters": {
         "jaeger": "Jaeger takes OTLP: write otlp_grpc with endpoint: <jaeger host>:4317",
         "jaeger_thrift": "Jaeger takes OTLP: write otlp_grpc with endpoint: <jaeger host>:4317",
         "loki": "Loki takes OTLP: write otlp_http with endpoint: http://<loki host>:3100/otlp",
-        "prometheus": "metrics can go to otlp_http: Prometheus takes OTLP at http://<host>:9090/api/v1/otlp",
-        "prometheusremotewrite": "Prometheus takes OTLP: write otlp_http with endpoint: http://<host>:9090/api/v1/otlp",
         "elasticsearch": "Elastic takes OTLP: write otlp_grpc with the endpoint of its APM server",
         "sapm": "Splunk takes OTLP: write otlp_http with its OTLP endpoint",
         "datadog": "the Datadog agent takes OTLP: write otlp_grpc with endpoint: <agent host>:4317",
         "file": "write debug with verbosity: detailed, or read the rows from PostgreSQL",
         "nop": "write debug",
     },
-    "connectors": {},
+    "connectors": {
+        "exceptions": "leave it out: `ganglion errors` finds exceptions, and span_metrics counts the spans that failed",
+        "forward": "leave it out: name the receivers of the one pipeline in the other",
+        "servicegraph": "leave it out; write span_metrics for calls, errors and durations of each service",
+        "service_graph": "leave it out; write span_metrics for calls, errors and durations of each service",
+    },
     "extensions": {
         "zpages": "leave it out: `ganglion status` and the health endpoint show every component's state",
         "pprof": "leave it out: py-spy looks into a running Python process",
@@ -69,8 +73,7 @@ _NAMES: Mapping[Kind, str] = {
         vcenter vcr wavefront webhookevent windows_event_log windowseventlog windowsperfcounters yanggrpc zipkin
         zookeeper""",
     "processors": """
-        attributes coralogix cumulativetodelta cumulative_to_delta datadogsemantics deltatocumulative delta_to_cumulative
-        deltatorate delta_to_rate dns_lookup filter gen_ai_normalizer genainormalizer geoip group_by_attrs groupbyattrs
+        attributes coralogix datadogsemantics deltatorate delta_to_rate dns_lookup filter gen_ai_normalizer genainormalizer geoip group_by_attrs groupbyattrs
         groupbytrace group_by_trace interval isolationforest k8s_attributes k8sattributes log_dedup logdedup logstransform logs_transform
         lookup metric_start_time metricsgeneration metricstarttime metricstransform metrics_generation metrics_transform
         probabilistic_sampler queuebatch redaction remotetap remote_tap resource resource_detection resourcedetection
@@ -80,10 +83,12 @@ _NAMES: Mapping[Kind, str] = {
         azuremonitor bmchelix carbon cassandra clickhouse coralogix datadog dataset doris elasticsearch faro file
         google_cloud_storage googlecloud googlecloudpubsub googlemanagedprometheus honeycombmarker influxdb jaeger jaeger_thrift
         kafka kineticadb load_balancing loadbalancing logicmonitor logzio loki mezmo nop opencensus opensearch otelarrow
-        otlp_file prometheus prometheus_remote_write prometheusremotewrite pulsar rabbitmq sapm sematext sentry signalfx
+        otlp_file pulsar rabbitmq sapm sematext sentry signalfx
         splunk_hec stef sumologic syslog tencentcloud_logservice tinybird zipkin""",
     "connectors": """
-        spanmetrics span_metrics count""",
+        datadog exceptions failover forward grafanacloud metrics_as_logs metricsaslogs otlp_json otlpjson
+        round_robin roundrobin routing service_graph servicegraph signal_to_metrics signaltometrics slow_sql slowsql
+        sum""",
     "extensions": """
         ack asapauth avro_log_encoding awscloudwatchmetricstreams_encoding awslogs_encoding azure_auth azure_encoding
         azureauth cfgardenobserver cgroupruntime datadog db_storage docker_observer ecs_observer ecs_task_observer

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganglion_collector.component import ExporterFactory
 from ganglion_collector.config.catalog import KINDS, AnyFactory, Kind, signals_of
+from ganglion_collector.config.connections import circles, loose_ends, pairs_of
 from ganglion_collector.config.document import is_map
 from ganglion_collector.config.model import Component, Pipeline
 from ganglion_collector.config.problems import join, nearest, problem
@@ -18,6 +20,8 @@ __all__ = ["Graph", "component_type", "id_problem"]
 
 _TYPE = re.compile(r"[a-zA-Z][0-9a-zA-Z_]{0,62}")
 _LONGEST_NAME = 1024
+_ENDS: Mapping[Kind, str] = {"receivers": "a receiver", "exporters": "an exporter"}
+"""Where a connector's id may stand too."""
 
 Components = Mapping[Kind, Mapping[str, Component[AnyFactory]]]
 
@@ -60,6 +64,8 @@ class Graph:
         checked = [self._pipeline(key, config) for key, config in self.service.pipelines.items()]
         found = {pipeline.id: pipeline for pipeline in checked if pipeline is not None}
         self._check_readers(found.values())
+        if len(found) == len(checked):
+            self._check_connectors(list(found.values()))
         return found
 
     def extensions(self) -> tuple[str, ...]:
@@ -130,14 +136,17 @@ class Graph:
         return tuple(dict.fromkeys(ids))
 
     def _connects(self, kind: Kind, component_id: str) -> bool:
-        return kind in {"receivers", "exporters"} and component_id in self.defined["connectors"]
+        return kind in _ENDS and component_id in self.defined["connectors"]
 
     def _missing(self, kind: Kind, component_id: str) -> str:
         for other in KINDS:
             if other != kind and component_id in self.defined[other]:
                 return f"it is defined under {other}; define it under {kind} too"
-        if self.defined[kind]:
-            return nearest(component_id, self.defined[kind])
+        known = set(self.defined[kind])
+        if kind in _ENDS:
+            known |= self.defined["connectors"]
+        if known:
+            return nearest(component_id, known)
         return f"define it under {kind}"
 
     def _check_signals(self, signal: Signal, kind: Kind, ids: tuple[str, ...], path: str) -> None:
@@ -145,19 +154,40 @@ class Graph:
             component = self.components[kind].get(component_id)
             if component is None or signal in signals_of(component.factory):
                 continue
-            takes = " and ".join(sorted(signals_of(component.factory)))
+            takes = " and ".join(sorted(signals_of(component.factory))) or "nothing"
             hint = f"use it in a pipeline for {takes}, and another here"
             self._add(join(path, kind), component_id, f"does not do {signal}, only {takes}", hint)
 
+    def _check_connectors(self, pipelines: list[Pipeline]) -> None:
+        for kind, other in _ENDS.items():
+            for component_id in sorted(self.defined["connectors"] & self.defined[kind]):
+                hint = f"rename one of them, to {component_id}/connector for example"
+                self._add(join("connectors", component_id), None, f"there is {other} of this id too", hint)
+        connectors = {id_: pairs_of(one.factory) for id_, one in self.components["connectors"].items()}
+        self.errors.extend(loose_ends(pipelines, connectors))
+        self.errors.extend(circles(pipelines, connectors))
+
     def _check_readers(self, pipelines: Iterable[Pipeline]) -> None:
+        shared = self._shared()
         readers: set[str] = set()
         for pipeline in pipelines:
+            path = f"service::pipelines::{pipeline.id}"
             for exporter in pipeline.exporters:
                 reader = f"{pipeline.id}/{exporter}"
+                if exporter in shared:
+                    continue
                 if reader in readers:
-                    path = f"service::pipelines::{pipeline.id}"
                     self._add(path, exporter, "two pipelines with this exporter have one name", "rename the pipeline")
+                if reader in shared:
+                    reason = f"with this exporter the pipeline is called as {reader!r} is"
+                    self._add(path, exporter, reason, "rename the pipeline")
                 readers.add(reader)
+
+    def _shared(self) -> set[str]:
+        # One reader serves all pipelines that name one of these, and is called as it is.
+        exporters = self.components["exporters"].items()
+        shared = {id_ for id_, one in exporters if isinstance(one.factory, ExporterFactory) and one.factory.shared}
+        return shared | self.components["connectors"].keys()
 
     def _add(self, path: str, value: Any, reason: str, hint: str) -> None:
         self.errors.append(problem(path, value, reason, hint))
