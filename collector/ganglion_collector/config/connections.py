@@ -28,9 +28,8 @@ def pairs_of(factory: object) -> Pairs:
 
 def makes(pairs: Pairs) -> str:
     """Say what a connector makes: `metrics of logs and traces`."""
-    return (
-        "; ".join(f"{made} of {_all(_takes(pairs, made))}" for made in sorted({made for _, made in pairs})) or "nothing"
-    )
+    every = sorted({made for _, made in pairs})
+    return "; ".join(f"{made} of {_all(_takes(pairs, made))}" for made in every) or "nothing"
 
 
 def loose_ends(pipelines: Sequence[Pipeline], connectors: Mapping[str, Pairs]) -> Iterator[ConfigError]:
@@ -118,5 +117,5 @@ def _any(signals: Iterable[Signal]) -> str:
 
 
 def _listed(signals: Iterable[Signal], between: str) -> str:
-    *others, last = sorted(set(signals)) or ["nothing"]
+    *others, last = sorted(map(str, set(signals))) or ["nothing"]
     return between.join([", ".join(others), last]) if others else last
