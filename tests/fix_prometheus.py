@@ -1,9 +1,7 @@
 """A real Prometheus: a server of its own for each call, its storage in the test's folder, ended with the test."""
 
 import json
-import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,32 +14,19 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.programs import free_port, prometheus_program
+
 T = TypeVar("T")
 
 _START = 15.0
 _FEATURES = "exemplar-storage,native-histograms"
 
 
-def prometheus_program(name: str) -> str:
-    """Return the path of one of the programs of Prometheus or Alertmanager; fail saying what to install."""
-    path = shutil.which(name)
-    package = "prometheus-alertmanager" if name in ("prometheus-alertmanager", "amtool") else "prometheus"
-    if path is None:
-        pytest.fail(f"this test needs {name}: apt-get install {package}", pytrace=False)
-    return path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class RunningPrometheus:
     """One server; `url` is its root, `folder` what it keeps, `config` its configuration file."""
 
     def __init__(self, config_text: str, folder: Path, arguments: tuple[str, ...]) -> None:
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.folder = folder
         self.config = folder / "prometheus.yml"
         self.config.write_text(config_text, encoding="utf-8")
