@@ -1,0 +1,138 @@
+"""OTLP metrics as points of Prometheus: golden cases, times, hostile input, bounded memory."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from ganglion_exporters._prometheus.model import Point, Temporality
+from ganglion_exporters._prometheus.translate import TranslationSettings, Translator
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from tests.exporters.golden_metrics import golden_cases, render, request_of
+
+CASES = dict(golden_cases())
+
+
+def settings_of(case: Mapping[str, Any]) -> TranslationSettings:
+    plain = dict(case.get("settings", {}))
+    for name in ("resource_included", "resource_excluded"):
+        plain[name] = tuple(plain.get(name, ()))
+    return TranslationSettings(**plain)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden(name: str) -> None:
+    case = CASES[name]
+    translator = Translator(settings_of(case))
+    request = request_of(case)
+    for _ in ("new", "known"):
+        points, dropped = translator.points(request)
+        assert render(points) == case["text"].strip()
+        assert dropped == Counter(case.get("dropped", {}))
+
+
+def test_every_rule_has_a_golden_case() -> None:
+    # F7, F22 and F24 to F27 are of what is exposed, F8 but for `namespace` too.
+    rules = {str(case["rule"]) for case in CASES.values()}
+    assert rules == {f"F{number}" for number in (*range(1, 7), *range(8, 22), 23)}
+
+
+def gauge(count: int = 1, **fields: Any) -> dict[str, Any]:
+    return {"name": "g", "gauge": {"data_points": [{"as_int": number, **fields} for number in range(count)]}}
+
+
+def points_of(metric: Mapping[str, Any], translator: Translator | None = None, **case: Any) -> list[Point]:
+    translator = translator or Translator(TranslationSettings())
+    return translator.points(request_of({"metrics": [metric], **case})).points
+
+
+@pytest.mark.parametrize(
+    ("metric", "temporality", "start"),
+    [
+        (gauge(start_time_unix_nano=5, time_unix_nano=9), Temporality.UNSPECIFIED, 0),
+        ({"name": "s", "sum": {"aggregation_temporality": 2, "data_points": [
+            {"as_int": 1, "start_time_unix_nano": 5, "time_unix_nano": 9}]}}, Temporality.UNSPECIFIED, 0),
+        ({"name": "s", "sum": {"is_monotonic": True, "aggregation_temporality": 1, "data_points": [
+            {"as_int": 1, "start_time_unix_nano": 5, "time_unix_nano": 9}]}}, Temporality.DELTA, 5),
+        ({"name": "s", "histogram": {"aggregation_temporality": 2, "data_points": [
+            {"count": 1, "start_time_unix_nano": 5, "time_unix_nano": 9}]}}, Temporality.CUMULATIVE, 5),
+        ({"name": "s", "summary": {"data_points": [
+            {"count": 1, "start_time_unix_nano": 5, "time_unix_nano": 9}]}}, Temporality.CUMULATIVE, 5),
+    ],
+    ids=["gauge", "up-down", "delta", "histogram", "summary"],
+)  # fmt: skip
+def test_times_of_a_point(metric: Mapping[str, Any], temporality: Temporality, start: int) -> None:
+    (point,) = points_of(metric)
+    assert (point.temporality, point.start, point.time) == (temporality, start, 9)
+
+
+def test_a_description_has_the_time_of_the_latest_point() -> None:
+    metrics = [gauge(time_unix_nano=7), gauge(time_unix_nano=9), gauge(time_unix_nano=8)]
+    translator = Translator(TranslationSettings())
+    request = request_of({"resource": {"service.name": "a"}, "metrics": metrics})
+    *_, info = translator.points(request).points
+    assert info.family is translator.target_info
+    assert (info.time, info.start, info.value) == (9, 0, 1.0)
+
+
+def test_a_resource_of_which_nothing_is_left_is_not_described() -> None:
+    case = {"resource": {"service.name": "a"}, "metrics": [{**gauge(), "name": ""}]}
+    translated = Translator(TranslationSettings()).points(request_of(case))
+    assert translated == ([], {"invalid_name": 1})
+
+
+def test_an_empty_request_has_no_points() -> None:
+    translator = Translator(TranslationSettings())
+    assert translator.points(ExportMetricsServiceRequest()) == ([], {})
+    assert translator.points(request_of({"metrics": [{"name": "no data"}, {"name": "g", "gauge": {}}]})) == ([], {})
+
+
+def test_labels_and_families_of_a_known_series_are_the_same_objects() -> None:
+    translator = Translator(TranslationSettings())
+    first, second = (points_of(gauge(attributes={"a": "b"}), translator)[0] for _ in range(2))
+    assert first.labels is second.labels
+    assert first.family is second.family
+
+
+def test_attributes_that_differ_in_type_alone_or_in_order_are_told_apart_as_prometheus_does() -> None:
+    translator = Translator(TranslationSettings())
+    values = [True, "true", 1, "1", 1.0]
+    labels = [dict(points_of(gauge(attributes={"a": value}), translator)[0].labels)["a"] for value in values]
+    assert labels == ["true", "true", "1", "1", "1.0"]
+    one, other = ({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert points_of(gauge(attributes=one), translator)[0].labels == points_of(gauge(attributes=other))[0].labels
+
+
+def test_equal_attributes_of_other_scopes_and_resources_are_other_series() -> None:
+    translator = Translator(TranslationSettings())
+    labels = {
+        points_of(gauge(), translator, scope={"name": scope}, resource={"service.name": service})[0].labels
+        for scope in ("s1", "s2")
+        for service in ("r1", "r2")
+    }
+    assert len(labels) == 4
+
+
+def test_ten_thousand_attributes_of_one_point() -> None:
+    attributes = {f"key.{number}": "v" * 100 for number in range(10_000)}
+    (point,) = points_of(gauge(attributes=attributes))
+    assert len(point.labels) == 10_002
+
+
+def test_a_huge_value_is_translated_and_not_remembered() -> None:
+    translator = Translator(TranslationSettings())
+    huge = "x" * 10_000_000
+    first, second = (points_of(gauge(attributes={"a": huge}), translator)[0].labels for _ in range(2))
+    assert dict(first)["a"] == huge
+    assert first == second
+    assert first is not second
+
+
+def test_bad_points_leave_their_neighbours_alone() -> None:
+    bad = {"count": 1, "explicit_bounds": [2, 1], "bucket_counts": [1, 0, 0]}
+    good = {"count": 1, "explicit_bounds": [1, 2], "bucket_counts": [1, 0, 0]}
+    metric = {"name": "h", "histogram": {"aggregation_temporality": 2, "data_points": [good, bad, good]}}
+    translated = Translator(TranslationSettings()).points(request_of({"metrics": [metric]}))
+    assert len(translated.points) == 2
+    assert translated.dropped == {"invalid_buckets": 1}
