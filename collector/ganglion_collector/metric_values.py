@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 __all__ = [
     "MAX_BUCKETS",
+    "MAX_SCALE",
     "Buckets",
     "ExponentialHistogram",
     "Histogram",
     "Summary",
     "Value",
     "add",
+    "bucket_index",
     "downscale",
     "fit",
     "of_point",
@@ -69,7 +71,9 @@ Value: TypeAlias = int | float | Histogram | ExponentialHistogram | Summary
 """A number is that of a gauge or a sum; what was sent as an integer stays one. msgspec encodes and decodes any."""
 
 _INTEGERS = range(-(2**63), 2**63)
-_SCALES = range(-10, 21)
+MAX_SCALE = 20
+"""The finest scale, as the OpenTelemetry SDKs have it."""
+_MIN_SCALE = -10
 
 
 def of_point(kind: str, point: Any) -> Value:
@@ -116,7 +120,7 @@ def _histogram(point: Any) -> Histogram:
 def _exponential_histogram(point: Any) -> ExponentialHistogram:
     if not 0 <= point.zero_threshold < inf:
         raise ValueError("the zero threshold of an exponential histogram is not a size")
-    if point.scale < _SCALES[0]:
+    if point.scale < _MIN_SCALE:
         raise ValueError(f"at scale {point.scale} a bucket of an exponential histogram holds more than all numbers")
     positive = _trimmed(point.positive.offset, point.positive.bucket_counts)
     negative = _trimmed(point.negative.offset, point.negative.bucket_counts)
@@ -124,7 +128,7 @@ def _exponential_histogram(point: Any) -> ExponentialHistogram:
     value = ExponentialHistogram(
         count, _sum(point), point.scale, point.zero_threshold, point.zero_count, positive, negative
     )
-    return downscale(value, min(point.scale, _SCALES[-1]))
+    return downscale(value, min(point.scale, MAX_SCALE))
 
 
 def _trimmed(offset: int, counts: Sequence[int]) -> Buckets:
@@ -264,7 +268,7 @@ def widen_zero(value: ExponentialHistogram, threshold: float) -> ExponentialHist
     """
     if threshold <= value.zero_threshold:
         return value
-    covered = _index(threshold, value.scale)
+    covered = bucket_index(threshold, value.scale)
     for buckets in (value.positive, value.negative):
         place = covered - buckets.offset
         if 0 <= place < len(buckets.counts) and buckets.counts[place]:
@@ -286,8 +290,8 @@ def _above(buckets: Buckets, first: int) -> Buckets:
     return _trimmed(buckets.offset + cut, buckets.counts[cut:])
 
 
-def _index(size: float, scale: int) -> int:
-    """Return the index of the bucket that holds `size`, which is above 0."""
+def bucket_index(size: float, scale: int) -> int:
+    """Return the index of the exponential bucket that holds `size`, which is above 0."""
     fraction, exponent = frexp(size)
     if scale <= 0:
         return (exponent - 1 - (fraction == 0.5)) >> -scale
