@@ -146,7 +146,7 @@ def _repeated(annotation: Any) -> str:
 def _value(annotation: Any, metadata: list[Any], shared: set[type[Config]]) -> Iterator[str]:
     for option, own in _options(annotation):
         origin, inner = get_origin(option), get_args(option)
-        if any(isinstance(item, BeforeValidator) and item.func is parse_duration for item in [*metadata, *own]):
+        if _is_duration([*metadata, *own]):
             yield "duration"
         elif origin is Literal:
             yield ", ".join(f"`{choice or chr(34) * 2}`" for choice in inner)
@@ -178,13 +178,18 @@ def _default(info: FieldInfo) -> str:
         return ""
     if isinstance(default, SecretStr):
         return ""
-    if any(isinstance(item, BeforeValidator) and item.func is parse_duration for item in info.metadata):
+    if _is_duration(info.metadata):
         return f"`{format_duration(default)}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, list | tuple | set | frozenset):
-        return f"`[{', '.join(map(str, default))}]`"
+        shown = format_duration if next(_value(info.annotation, [], set())) == "list of duration" else str
+        return f"`[{', '.join(map(shown, default))}]`"
     return f"`{default}`" if default != "" else '`""`'
+
+
+def _is_duration(metadata: Sequence[Any]) -> bool:
+    return any(isinstance(item, BeforeValidator) and item.func is parse_duration for item in metadata)
 
 
 def _title(block: type[Config]) -> str:

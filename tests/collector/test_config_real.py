@@ -78,6 +78,98 @@ QUIRKS = {
         exporters: {debug: {}}
         service: {pipelines: {logs: {receivers: [otlp, otlp/2], exporters: [debug]}}}
         """,
+    "metrics of spans beside traces, in the old spelling": """
+        receivers: {otlp: {protocols: {grpc: , http: }}}
+        processors: {batch: }
+        connectors: {spanmetrics: }
+        exporters:
+          otlp: {endpoint: "jaeger:4317", tls: {insecure: true}}
+          prometheus: {endpoint: "0.0.0.0:8889"}
+        service:
+          pipelines:
+            traces: {receivers: [otlp], processors: [batch], exporters: [spanmetrics, otlp]}
+            metrics/spanmetrics: {receivers: [spanmetrics], exporters: [prometheus]}
+        """,
+    "metrics of spans with dimensions, exemplars and growing buckets": """
+        receivers: {otlp: {protocols: {grpc: }}}
+        connectors:
+          span_metrics/red:
+            namespace: ""
+            histogram: {unit: s, exponential: {max_size: 100}}
+            dimensions: [{name: http.request.method, default: GET}, {name: http.response.status_code}]
+            exclude_dimensions: [status.code]
+            dimensions_cache_size: 1000
+            exemplars: {enabled: true}
+            aggregation_temporality: AGGREGATION_TEMPORALITY_CUMULATIVE
+            metrics_flush_interval: 15s
+            metrics_expiration: 5m
+            events: {enabled: true, dimensions: [{name: exception.type}]}
+            resource_metrics_key_attributes: [service.name, telemetry.sdk.language]
+        exporters:
+          prometheus:
+            endpoint: ":8889"
+            namespace: ""
+            const_labels: {cluster: one}
+            enable_open_metrics: true
+            add_metric_suffixes: false
+            send_timestamps: true
+            metric_expiration: 180m
+            resource_to_telemetry_conversion: {enabled: true}
+        service:
+          pipelines:
+            traces: {receivers: [otlp], exporters: [span_metrics/red]}
+            metrics: {receivers: [otlp, span_metrics/red], exporters: [prometheus]}
+        """,
+    "counts of logs, spans and their events": """
+        receivers: {otlp: {protocols: {grpc: }}}
+        connectors:
+          count:
+          count/named:
+            spans: {my.span.count: {description: Spans by environment., attributes: [{key: env, default_value: x}]}}
+            spanevents: {my.event.count: {description: Events.}}
+            logs: {my.log.count: {description: Records by service., attributes: [{key: service.name}]}}
+        exporters: {prometheus: {endpoint: "localhost:8889"}, debug: }
+        service:
+          pipelines:
+            traces: {receivers: [otlp], exporters: [debug, count, count/named]}
+            logs: {receivers: [otlp], exporters: [debug, count, count/named]}
+            metrics: {receivers: [count, count/named], exporters: [prometheus]}
+        """,
+    "deltas to Prometheus by remote write": """
+        receivers: {otlp: {protocols: {http: {endpoint: "0.0.0.0:4318"}}}}
+        processors:
+          memory_limiter: {check_interval: 1s, limit_percentage: 80, spike_limit_percentage: 25}
+          deltatocumulative: {max_stale: 5m}
+          batch: {timeout: 10s}
+        exporters:
+          prometheusremotewrite:
+            endpoint: http://mimir:9009/api/v1/push
+            headers: {X-Scope-OrgID: demo}
+            external_labels: {cluster: one}
+            tls: {insecure: true}
+            target_info: {enabled: true}
+            resource_to_telemetry_conversion: {enabled: true}
+            remote_write_queue: {enabled: true, queue_size: 10000, num_consumers: 5}
+        service:
+          pipelines:
+            metrics:
+              receivers: [otlp]
+              processors: [memory_limiter, deltatocumulative, batch]
+              exporters: [prometheusremotewrite]
+        """,
+    "metrics to Prometheus, traces and logs by OTLP": """
+        receivers: {otlp: {protocols: {grpc: {endpoint: "0.0.0.0:4317"}, http: {endpoint: "0.0.0.0:4318"}}}}
+        processors: {batch: , memory_limiter: {check_interval: 1s, limit_mib: 400}}
+        exporters:
+          prometheus: {endpoint: "0.0.0.0:9464"}
+          otlp/tempo: {endpoint: "tempo:4317", tls: {insecure: true}}
+          otlphttp/loki: {endpoint: "http://loki:3100/otlp"}
+        service:
+          pipelines:
+            traces: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [otlp/tempo]}
+            metrics: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [prometheus]}
+            logs: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [otlphttp/loki]}
+        """,
 }
 
 
@@ -87,6 +179,17 @@ def test_a_configuration_as_found_in_the_wild_loads(text: str) -> None:
 
     assert config.pipelines
     assert not any("s3cret" in warning for warning in config.warnings)
+
+
+def test_the_example_of_a_connector_in_the_documents_loads() -> None:
+    document = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    _, _, example = document.partition("## Connectors")[2].partition("```yaml\n")
+    text, _, _ = example.partition("```")
+
+    config = load([f"yaml:{text}"], environ={"GANGLION_DATABASE_URL": "postgresql://localhost/x"})
+
+    assert set(config.connectors) == {"span_metrics"}
+    assert config.warnings == ()
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
