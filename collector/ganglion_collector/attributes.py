@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeAlias
 
+import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 __all__ = ["EMPTY_TEXT", "Attributes", "Plain", "canonical", "key_values", "plain"]
@@ -31,4 +32,4 @@ def key_values(attributes: Attributes) -> Iterable[KeyValue]:
 
 def canonical(attributes: Iterable[KeyValue]) -> bytes:
     """Return the same bytes for the same attributes in any order."""
-    return b"".join(sorted([attribute.SerializeToString(deterministic=True) for attribute in attributes]))
+    return msgspec.msgpack.encode(sorted([attribute.SerializeToString(deterministic=True) for attribute in attributes]))
