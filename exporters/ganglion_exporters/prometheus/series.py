@@ -1,0 +1,113 @@
+"""How a series goes on: its last value, what the next point makes of it, and which exemplars stay."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import frexp
+from typing import Literal, TypeAlias
+
+from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Value, add
+
+from ganglion_exporters._prometheus.model import Exemplar, Kind, Labels, Point, Series, Temporality
+
+__all__ = ["Kept", "Reason", "advanced", "begun", "latest_exemplars"]
+
+Reason: TypeAlias = Literal["duplicate", "out_of_order", "overlap", "overflow", "type_conflict", "name_conflict"]
+"""Why a point has no effect."""
+
+_MOST_EXEMPLARS = 20
+"""Of an exponential histogram, whose buckets are many."""
+_LARGEST_INTEGER = 2**63
+
+
+@dataclass(slots=True)
+class Kept(Series):
+    """A series in the store; never changed but replaced, so that a scrape sees each one whole.
+
+    `updated`: seconds of the store's clock at its last point.
+    """
+
+    updated: float = 0.0
+
+
+def begun(point: Point, value: Value, labels: Labels, time: int, now: float) -> Kept:
+    """Return the series that `point` begins; `time` is the point's own where it is sane."""
+    exemplars = _exemplars(point.family.kind, (), point.exemplars, value)
+    return Kept(labels, value, min(point.start, time), time, exemplars, now)
+
+
+def advanced(kept: Kept, point: Point, value: Value, time: int, now: float) -> Kept | Reason:
+    """Return the series after `point`, or why the point has no effect.
+
+    A cumulative value replaces the one before; another start time is a restart of its sender. A delta is added; one
+    that begins before the last one ended was counted already, at least in part. After a gap the sum goes on.
+    """
+    if time <= kept.time:
+        return "duplicate" if time == kept.time else "out_of_order"
+    exemplars = _exemplars(point.family.kind, kept.exemplars, point.exemplars, value)
+    if point.temporality != Temporality.DELTA:
+        start = min(point.start, time) or kept.start
+        return Kept(kept.labels, value, start, time, exemplars, now)
+    if 0 < point.start < kept.time:
+        return "overlap"
+    total = _sum(kept.value, value)
+    if total is None:
+        return begun(point, value, kept.labels, time, now)
+    return Kept(kept.labels, total, kept.start, time, exemplars, now)
+
+
+def _sum(total: Value, delta: Value) -> Value | None:
+    """Return both together; None where they do not fit, or where it is more than the protocol's 64 bits hold."""
+    result = add(total, delta)
+    match result:
+        case int() if not -_LARGEST_INTEGER <= result < _LARGEST_INTEGER:
+            return float(result)
+        case Histogram() if max(result.count, *result.counts) >= _LARGEST_INTEGER:
+            return None
+        case ExponentialHistogram() if _largest(result) >= _LARGEST_INTEGER:
+            return None
+        case _:
+            return result
+
+
+def _largest(value: ExponentialHistogram) -> int:
+    return max((value.count, value.zero_count, *value.positive.counts, *value.negative.counts))
+
+
+def _exemplars(
+    kind: Kind, before: tuple[Exemplar, ...], new: tuple[Exemplar, ...], value: Value
+) -> tuple[Exemplar, ...]:
+    if kind not in ("counter", "histogram"):
+        return ()
+    # Other bounds make other buckets.
+    return latest_exemplars((*before, *new), value) if new or (before and isinstance(value, Histogram)) else before
+
+
+def latest_exemplars(exemplars: Iterable[Exemplar], value: Value) -> tuple[Exemplar, ...]:
+    """Return of a number the latest, of a histogram the latest of each bucket, in ascending order of their values.
+
+    In an exponential histogram the powers of two stand for its buckets, and there are at most 20.
+    """
+    in_order = sorted(exemplars, key=_time)
+    match value:
+        case Histogram():
+            by_bucket = {bisect_left(value.bounds, exemplar.value): exemplar for exemplar in in_order}
+            return tuple(sorted(by_bucket.values(), key=_value))
+        case ExponentialHistogram():
+            by_power = {_power(exemplar.value): exemplar for exemplar in in_order}
+            latest = sorted(by_power.values(), key=_time)[-_MOST_EXEMPLARS:]
+            return tuple(sorted(latest, key=_value))
+        case _:
+            return tuple(in_order[-1:])
+
+
+def _power(value: float) -> tuple[bool, int]:
+    return value < 0, frexp(value)[1]
+
+
+def _time(exemplar: Exemplar) -> int:
+    return exemplar.time
+
+
+def _value(exemplar: Exemplar) -> float:
+    return exemplar.value
