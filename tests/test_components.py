@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import pytest
 from ganglion_collector.component import (
     Config,
+    ConnectorFactory,
     ExporterFactory,
     ExtensionFactory,
     ProcessorFactory,
@@ -23,12 +24,15 @@ from ganglion_collector.testing import make_batch, make_request
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-Factory = ExporterFactory[Any] | ExtensionFactory[Any] | ProcessorFactory[Any] | ReceiverFactory[Any]
+Factory = (
+    ConnectorFactory[Any] | ExporterFactory[Any] | ExtensionFactory[Any] | ProcessorFactory[Any] | ReceiverFactory[Any]
+)
 
 PACKAGES: dict[str, type[Factory]] = {
     "ganglion_exporters": ExporterFactory,
     "ganglion_collector.receivers": ReceiverFactory,
     "ganglion_collector.processors": ProcessorFactory,
+    "ganglion_collector.connectors": ConnectorFactory,
     "ganglion_collector.extensions": ExtensionFactory,
 }
 # What a user must write, where a component has no default for it.
@@ -42,7 +46,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "bearertokenauth": {"token": "x"},
     "basicauth": {"htpasswd": {"inline": "user:pass"}},
 }
-COLLECTORS_OWN_CASE = {"translation_strategy"}
+COLLECTORS_OWN_CASE = {"translation_strategy", "aggregation_temporality"}
 SYNONYMS = {
     "address": "endpoint",
     "addr": "endpoint",
