@@ -1,11 +1,14 @@
 """OTLP metrics as points of Prometheus: golden cases, times, hostile input, bounded memory."""
 
+import tracemalloc
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from ganglion_collector.metric_values import Histogram
 from ganglion_exporters._prometheus.model import Point, Temporality
+from ganglion_exporters._prometheus.recent import Recent
 from ganglion_exporters._prometheus.translate import TranslationSettings, Translator
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -136,3 +139,43 @@ def test_bad_points_leave_their_neighbours_alone() -> None:
     translated = Translator(TranslationSettings()).points(request_of({"metrics": [metric]}))
     assert len(translated.points) == 2
     assert translated.dropped == {"invalid_buckets": 1}
+
+
+def test_series_share_the_objects_that_are_most_of_their_memory() -> None:
+    data_point = {"count": 1, "explicit_bounds": [1, 2], "bucket_counts": [1, 0, 0]}
+    data_points = [{**data_point, "attributes": {"route": route, "shared": "yes"}} for route in ("/a", "/b")]
+    first, second = points_of({"name": "h", "histogram": {"aggregation_temporality": 2, "data_points": data_points}})
+    assert isinstance(first.value, Histogram)
+    assert isinstance(second.value, Histogram)
+    assert first.value.bounds is second.value.bounds
+    assert [one is other for one, other in zip(first.labels, second.labels, strict=True)] == [True, True, False, True]
+
+
+def test_ever_new_series_do_not_grow_memory() -> None:
+    translator = Translator(TranslationSettings())
+    padding = "x" * 20_000
+    tracemalloc.start()
+    try:
+        for number in range(8_000):
+            points_of(gauge(attributes={"id": f"{number}{padding}"}), translator)
+        now, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert now < 2 * 64 * 1024 * 1024 < 8_000 * len(padding)
+
+
+def test_what_is_used_stays_when_much_that_is_used_once_goes_by() -> None:
+    recent = Recent[str, int](1000, len)
+    recent.put("a" * 10, 1)
+    for number in range(1000):
+        recent.put(f"{number:010}", number)
+        assert recent.get("a" * 10) == 1
+    assert len(recent) <= 200
+    assert recent.get(f"{0:010}") is None
+
+
+def test_what_is_too_heavy_is_not_kept() -> None:
+    recent = Recent[str, int](1000, len)
+    recent.put("a" * 101, 1)
+    assert recent.get("a" * 101) is None
+    assert len(recent) == 0

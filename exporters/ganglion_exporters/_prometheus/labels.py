@@ -7,6 +7,7 @@ Source of the rules: the OpenTelemetry specification's "Prometheus and OpenMetri
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
@@ -21,6 +22,8 @@ __all__ = ["Attributes", "Context", "Target", "TranslationSettings", "joined", "
 Attributes: TypeAlias = Mapping[str, str]
 
 _NAMESPACE, _NAME, _INSTANCE = "service.namespace", "service.name", "service.instance.id"
+_ALWAYS = ("instance", "job")
+_USUAL_LENGTH = 200
 _SCOPE_LABELS = ("otel_scope_name", "otel_scope_version", "otel_scope_schema_url")
 
 
@@ -131,10 +134,17 @@ def joined(entries: Iterable[_Entry], constant: Attributes | None, naming: Namin
         values[label] = f"{present};{value}" if present and value else present or value
     for key, value in (constant or {}).items():
         values.setdefault(label_name(key, escaped=naming.escaped), value)
-    return tuple(sorted(item for item in values.items() if item[1] or item[0] in _ALWAYS))
+    return tuple([_pair(name, values[name]) for name in sorted(values) if values[name] or name in _ALWAYS])
 
 
-_ALWAYS = ("instance", "job")
+def _pair(name: str, value: str) -> tuple[str, str]:
+    return _known_pair(name, value) if len(name) + len(value) <= _USUAL_LENGTH else (name, value)
+
+
+@lru_cache(maxsize=65_536)
+def _known_pair(name: str, value: str) -> tuple[str, str]:
+    # One object for all series that have this label: most of a series' memory is labels that others have too.
+    return name, value
 
 
 def _entries(attributes: Attributes, naming: Naming) -> list[_Entry]:

@@ -4,6 +4,7 @@ Source of the rules: the OpenTelemetry specification's "Prometheus and OpenMetri
 "Histograms", "Exponential Histograms" and "Summaries" (OTLP to Prometheus).
 """
 
+from functools import lru_cache
 from math import isnan
 
 from ganglion_collector.metric_values import Buckets, ExponentialHistogram, Histogram, Summary, downscale, of_point
@@ -18,6 +19,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 __all__ = ["InvalidPointError", "counter", "exponential_histogram", "gauge", "histogram", "summary"]
 
 _LOWEST_SCALE, _HIGHEST_SCALE = -4, 8
+_USUAL_LENGTH = 200
 _ZERO_THRESHOLD = 1e-128
 _EXPONENTS = range(-1075, 1025)
 
@@ -52,7 +54,15 @@ def histogram(point: HistogramDataPoint) -> Histogram:
     except ValueError:
         raise InvalidPointError("invalid_buckets") from None
     assert isinstance(value, Histogram)
+    if len(value.bounds) <= _USUAL_LENGTH:
+        value.bounds = _shared(value.bounds)
     return value
+
+
+@lru_cache(maxsize=256)
+def _shared(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    # One object for all series of a histogram: without it bounds are most of a series' memory.
+    return bounds
 
 
 def exponential_histogram(point: ExponentialHistogramDataPoint) -> ExponentialHistogram:
