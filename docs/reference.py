@@ -180,12 +180,26 @@ def _default(info: FieldInfo) -> str:
         return ""
     if _is_duration(info.metadata):
         return f"`{format_duration(default)}`"
-    if isinstance(default, bool):
-        return f"`{str(default).lower()}`"
-    if isinstance(default, list | tuple | set | frozenset):
-        shown = format_duration if next(_value(info.annotation, [], set())) == "list of duration" else str
-        return f"`[{', '.join(map(shown, default))}]`"
-    return f"`{default}`" if default != "" else '`""`'
+    if isinstance(default, list) and next(_value(info.annotation, [], set())) == "list of duration":
+        default = [format_duration(seconds) for seconds in default]
+    return f"`{_written(default)}`"
+
+
+def _written(value: Any) -> str:
+    match value:
+        case Config():
+            given = [name for name in type(value).model_fields if name in value.model_fields_set]
+            return _written({name: getattr(value, name) for name in given})
+        case Mapping():
+            return f"{{{', '.join(f'{key}: {_written(one)}' for key, one in value.items())}}}"
+        case list() | tuple() | set() | frozenset():
+            return f"[{', '.join(map(_written, value))}]"
+        case bool():
+            return str(value).lower()
+        case "":
+            return '""'
+        case _:
+            return str(value)
 
 
 def _is_duration(metadata: Sequence[Any]) -> bool:

@@ -181,6 +181,39 @@ def test_a_configuration_as_found_in_the_wild_loads(text: str) -> None:
     assert not any("s3cret" in warning for warning in config.warnings)
 
 
+def test_only_what_is_really_missing_stops_a_large_configuration() -> None:
+    text = """
+        receivers:
+          otlp: {protocols: {grpc: {endpoint: "${env:OTEL_COLLECTOR_HOST:-0.0.0.0}:4317"}}}
+          host_metrics: {root_path: /hostfs, scrapers: {cpu: , memory: }}
+          redis: {endpoint: "valkey:6379", collection_interval: 10s}
+        processors:
+          memory_limiter: {check_interval: 5s, limit_percentage: 80, spike_limit_percentage: 25}
+          resource_detection: {detectors: [env, system]}
+        connectors: {span_metrics: , service_graph: }
+        exporters:
+          debug:
+          otlp_grpc: {endpoint: "jaeger:4317", tls: {insecure: true}, sending_queue: {batch: }}
+          otlp_http/prometheus: {endpoint: "http://prometheus:9090/api/v1/otlp", sending_queue: {batch: }}
+          opensearch: {logs_index: otel-logs}
+        service:
+          pipelines:
+            traces: {receivers: [otlp], processors: [memory_limiter], exporters: [otlp_grpc, debug, span_metrics]}
+            metrics:
+              receivers: [host_metrics, otlp, span_metrics]
+              processors: [resource_detection, memory_limiter]
+              exporters: [otlp_http/prometheus, debug]
+        """
+
+    with pytest.raises(InvalidConfigError) as caught:
+        load([f"yaml:{text}"], environ={})
+
+    assert [error.path for error in caught.value.errors] == [
+        "receivers::host_metrics",
+        "processors::resource_detection",
+    ]
+
+
 def test_the_example_of_a_connector_in_the_documents_loads() -> None:
     document = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     _, _, example = document.partition("## Connectors")[2].partition("```yaml\n")
