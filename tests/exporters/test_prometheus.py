@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,33 +17,13 @@ from ganglion_collector.errors import PermanentError, StartError
 from ganglion_collector.otlp import Signal
 from ganglion_collector.testing import make_batch
 from ganglion_exporters.prometheus import PrometheusConfig, PrometheusExporter, factory
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-S = 10**9
-NOW = 1_700_000_000 * S
-DELTA, CUMULATIVE = 1, 2
+from tests.exporters.counters import DELTA, NOW, request
+from tests.programs import prometheus_program
+
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
-
-
-def request(*values: float, temporality: int = CUMULATIVE, at: int = 0, name: str = "calls", **labels: str) -> Any:
-    """Return a counter with a point for each value, `user` numbered; `at` seconds after NOW, a delta of one second."""
-    made = ExportMetricsServiceRequest()
-    resource = made.resource_metrics.add()
-    for key, text in (("service.name", "web"), ("service.instance.id", "1"), ("host.name", "h")):
-        resource.resource.attributes.add(key=key).value.string_value = text
-    metric: Any = resource.scope_metrics.add().metrics.add(name=name)
-    metric.sum.is_monotonic = True
-    metric.sum.aggregation_temporality = temporality
-    for number, value in enumerate(values):
-        start = NOW + (at - 1) * S if temporality == DELTA else NOW - S
-        point = metric.sum.data_points.add(as_double=value, start_time_unix_nano=start, time_unix_nano=NOW + at * S)
-        for key, text in {"user": str(number), **labels}.items():
-            point.attributes.add(key=key).value.string_value = text
-        exemplar = point.exemplars.add(as_double=1, time_unix_nano=NOW, trace_id=b"\x01" * 16, span_id=b"\x02" * 8)
-        exemplar.filtered_attributes.add(key="k").value.string_value = "v"
-    return made
 
 
 def exporter(**config: Any) -> PrometheusExporter:
@@ -105,6 +86,19 @@ async def test_open_metrics_can_be_turned_off() -> None:
     async with running(exporter(enable_open_metrics=False)) as client:
         page = await client.get("/metrics", headers={"accept": OPEN_METRICS})
     assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_the_page_passes_promtool() -> None:
+    made = exporter()
+    async with running(made) as client:
+        await export(made, request(1, 2))
+        page = (await client.get("/metrics")).text
+    program = [prometheus_program("promtool"), "check", "metrics"]
+    done = await asyncio.to_thread(
+        subprocess.run, program, input=page, capture_output=True, text=True, check=False, timeout=10
+    )
+    # It wants a help text of every metric, which a sender may not give.
+    assert (done.stdout, done.stderr) == ("", "calls_total no help text\n")
 
 
 @pytest.mark.parametrize(
