@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from ganglion_collector.metric_values import Histogram
-from ganglion_exporters._prometheus.model import Point, Temporality
+from ganglion_exporters._prometheus.model import Labels, Point, Temporality
 from ganglion_exporters._prometheus.recent import Recent
 from ganglion_exporters._prometheus.translate import TranslationSettings, Translator
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tests.exporters.golden_metrics import golden_cases, render, request_of
 
@@ -179,3 +180,18 @@ def test_what_is_too_heavy_is_not_kept() -> None:
     recent.put("a" * 101, 1)
     assert recent.get("a" * 101) is None
     assert len(recent) == 0
+
+
+def test_attributes_that_are_the_same_bytes_in_a_row_are_told_apart() -> None:
+    whole = [KeyValue(key="a", value=AnyValue(string_value="x"))]
+    torn = [KeyValue(key="a"), KeyValue(value=AnyValue(string_value="x"))]
+    translator = Translator(TranslationSettings())
+    labels: list[Labels] = []
+    for attributes in (whole, torn):
+        request = request_of({"metrics": [gauge()]})
+        request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0].attributes.extend(attributes)
+        labels.append(translator.points(request).points[0].labels)
+    assert labels == [
+        (("a", "x"), ("instance", ""), ("job", "")),
+        (("_", "x"), ("instance", ""), ("job", "")),
+    ]

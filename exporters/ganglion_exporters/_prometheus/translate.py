@@ -56,7 +56,7 @@ class _Reader:
     reserved: str = ""
 
 
-_SeriesKey: TypeAlias = tuple[Context, str, tuple[bytes, ...]]
+_SeriesKey: TypeAlias = tuple[Context, str, bytes]
 _FamilyKey: TypeAlias = tuple[str, str, str, Kind, bool]
 
 
@@ -118,7 +118,8 @@ class Translator:
         )
 
     def _labels_of(self, attributes: Any, context: Context, reserved: str) -> Labels:
-        key = (context, reserved, tuple(map(KeyValue.SerializeToString, attributes)))
+        # No field has the tag 0, so that it marks where an attribute ends.
+        key = (context, reserved, b"\0".join(map(KeyValue.SerializeToString, attributes)))
         labels = self._labels.get(key)
         if labels is None:
             labels = context.labels(texts(attributes), reserved)
@@ -221,4 +222,4 @@ def _weight_of_family(key: _FamilyKey) -> int:
 
 
 def _weight_of_series(key: _SeriesKey) -> int:
-    return 500 + 3 * sum(map(len, key[2]))
+    return 400 + 3 * len(key[2])
