@@ -41,6 +41,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "otlp_http": {"endpoint": "http://localhost:1"},
     "postgresql": {"dsn": "postgresql://localhost:1/x?connect_timeout=1"},
     "prometheus": {"endpoint": "127.0.0.1:0"},
+    "prometheusremotewrite": {"endpoint": "http://localhost:1/api/v1/write"},
     "otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}},
     "memory_limiter": {"check_interval": "1s", "limit_mib": 100},
     "bearertokenauth": {"token": "x"},

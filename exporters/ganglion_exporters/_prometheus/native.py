@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from ganglion_collector.metric_values import Buckets, ExponentialHistogram, downscale
 
-__all__ = ["HIGHEST_SCHEMA", "LOWEST_SCHEMA", "Side", "has_native", "native", "side"]
+from ganglion_exporters._prometheus.wire import message, signed, unsigned
 
-LOWEST_SCHEMA, HIGHEST_SCHEMA = -4, 8
+__all__ = ["Side", "has_native", "native", "side", "span_fields"]
+
+_LOWEST, _HIGHEST = -4, 8
 _LONGEST_GAP = 2
 """Empty buckets that are cheaper written out than left out."""
 
@@ -21,12 +23,12 @@ class Side(NamedTuple):
 
 def has_native(value: ExponentialHistogram) -> bool:
     """Tell whether native histograms have buckets this coarse."""
-    return value.scale >= LOWEST_SCHEMA
+    return value.scale >= _LOWEST
 
 
 def native(value: ExponentialHistogram) -> ExponentialHistogram:
     """Return `value` at a scale that native histograms have."""
-    return downscale(value, min(value.scale, HIGHEST_SCHEMA))
+    return downscale(value, min(value.scale, _HIGHEST))
 
 
 def side(buckets: Buckets) -> Side:
@@ -49,3 +51,12 @@ def side(buckets: Buckets) -> Side:
             before = count
         end = index + 1
     return Side(spans, deltas)
+
+
+def span_fields(span_field: int, delta_field: int, buckets: Buckets) -> bytes:
+    """Return buckets as two fields of a message: their spans, and the deltas of their counts."""
+    if not buckets.counts:
+        return b""
+    spans, deltas = side(buckets)
+    runs = [message(span_field, b"\x08" + signed(gap) + unsigned(2, length)) for gap, length in spans]
+    return b"".join(runs) + message(delta_field, b"".join(map(signed, deltas)))

@@ -10,8 +10,17 @@ from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Su
 from ganglion_exporters._prometheus.classic import by_bucket, classic
 from ganglion_exporters._prometheus.escaping import Escaping, Names
 from ganglion_exporters._prometheus.model import Exemplar, Family, Kind, Labels, Series
-from ganglion_exporters._prometheus.native import has_native, native, side
-from ganglion_exporters._prometheus.wire import delimited, double, message, signed, timestamp, unsigned, varint
+from ganglion_exporters._prometheus.native import has_native, native, span_fields
+from ganglion_exporters._prometheus.wire import (
+    delimited,
+    double,
+    message,
+    signed,
+    timestamp,
+    timestamp_ms,
+    unsigned,
+    varint,
+)
 
 __all__ = ["render_protobuf"]
 
@@ -62,7 +71,7 @@ def _family(labels: _LabelBytes, family: Family, series: Sequence[Series], *, ti
     unit = delimited(5, family.unit) if family.unit else b""
     parts = [about]
     for one in series:
-        time = unsigned(6, one.time // 1_000_000) if timestamps and one.time else b""
+        time = timestamp_ms(6, one.time) if timestamps and one.time else b""
         parts.append(message(4, labels.of(one.labels) + _value(labels, kind, family.unit, one) + time))
     body = b"".join([*parts, unit])
     return varint(len(body)) + body
@@ -108,10 +117,7 @@ def _native(labels: _LabelBytes, value: ExponentialHistogram, series: Series) ->
         return b""
     value = native(value)
     parts = [message(16, _exemplar(labels, one)) for one in series.exemplars if one.time]
-    for field, buckets in ((9, value.negative), (12, value.positive)):
-        spans, deltas = side(buckets)
-        parts += [message(field, b"\x08" + signed(gap) + unsigned(2, length)) for gap, length in spans]
-        parts.append(b"".join(varint(field + 1 << 3) + signed(delta) for delta in deltas))
+    parts += [span_fields(9, 10, value.negative), span_fields(12, 13, value.positive)]
     is_empty = not (value.zero_threshold or value.zero_count or value.positive.counts or value.negative.counts)
     # A span without buckets is what tells a native histogram that holds nothing yet from a classic one.
     parts.append(message(12, b"\x08\x00\x10\x00") if is_empty else b"")

@@ -5,7 +5,7 @@ https://protobuf.dev/programming-guides/encoding/
 
 from struct import Struct
 
-__all__ = ["delimited", "double", "message", "signed", "timestamp", "unsigned", "varint"]
+__all__ = ["delimited", "double", "message", "signed", "timestamp", "timestamp_ms", "unsigned", "varint"]
 
 _DOUBLE = Struct("<d")
 _VARINT, _FIXED64, _LENGTH = 0, 1, 2
@@ -57,3 +57,8 @@ def timestamp(field: int, time: int) -> bytes:
     """Return Unix nanoseconds as a field of type `google.protobuf.Timestamp`."""
     seconds, nanoseconds = divmod(time, 1_000_000_000)
     return message(field, unsigned(1, seconds) + unsigned(2, nanoseconds))
+
+
+def timestamp_ms(field: int, time: int) -> bytes:
+    """Return Unix nanoseconds as a field of milliseconds."""
+    return unsigned(field, time // 1_000_000)
