@@ -15,13 +15,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import uvloop
 
 from ganglion_collector import config, log, pipeline
+from ganglion_collector.component import Listens
 from ganglion_collector.doorbell import Doorbell
 from ganglion_collector.errors import CollectorError
 from ganglion_collector.intake import Intake
@@ -38,8 +39,8 @@ _LONGEST_REASON = 4096
 class ChildSettings:
     """What a child needs to know.
 
-    `route` is (pipeline, exporter) for a worker, None for the receiver process; `status` the descriptor to report on;
-    `bells` the descriptors to ring (receiver) or the one to wait on (worker).
+    `route` is a worker's name, None for the receiver process; `status` the descriptor to report on; `bells` are the
+    descriptors to ring; a worker waits on `bell`.
     """
 
     name: str
@@ -50,7 +51,8 @@ class ChildSettings:
     bells: tuple[int, ...]
     log_level: str
     log_encoding: log.Encoding
-    route: tuple[str, str] | None = field(default=None)
+    route: str | None = None
+    bell: int = -1
 
     def line(self) -> bytes:
         """Return the settings as the first line of a child's standard input."""
@@ -59,9 +61,8 @@ class ChildSettings:
     @classmethod
     def of(cls, line: bytes) -> "ChildSettings":
         fields: dict[str, Any] = json.loads(line)
-        route = fields.pop("route")
         bells = tuple(fields.pop("bells"))
-        return cls(**fields, bells=bells, route=tuple(route) if route else None)
+        return cls(**fields, bells=bells)
 
 
 class _Report:
@@ -72,6 +73,9 @@ class _Report:
 
     def send(self, **message: Any) -> None:
         os.write(self._descriptor, json.dumps(message).encode() + b"\n")
+
+    def address(self, name: str, address: str) -> None:
+        self.send(event="address", name=name, address=address)
 
     def component(self, name: str, status: str, reason: str = "") -> None:
         self.send(event="component", component=name, status=status, reason=reason[:_LONGEST_REASON])
@@ -135,9 +139,7 @@ async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, repo
     intake = pipeline.make_intake(loaded, where, settings.bells, lambda reason: report.health(components, reason))
     try:
         await intake.start()
-        receivers = pipeline.make_receivers(
-            loaded, intake, lambda name, address: report.send(event="address", name=name, address=address)
-        )
+        receivers = pipeline.make_receivers(loaded, intake, report.address)
         for name, receiver in receivers.items():
             await intake.start_receiver(receiver)
             report.health([f"receiver:{name}"], "")
@@ -158,14 +160,17 @@ async def _stopped_or_lost(stop: asyncio.Event, intake: Intake) -> None:
 
 
 async def _work(settings: ChildSettings, loaded: config.CollectorConfig, report: _Report) -> None:
-    assert settings.route is not None
-    route = pipeline.Route(*settings.route)
-    health = _ReportedHealth(report, route.component)
+    route = next(route for route in pipeline.routes(loaded) if route.name == settings.route)
     where = pipeline.places(loaded, Path(settings.home))
-    parts = pipeline.make_worker(loaded, where, route, Doorbell(settings.bells[0]), health)
+    wanted = pipeline.WorkerSettings(loaded, where, route, settings.bells)
+    parts = pipeline.make_worker(wanted, Doorbell(settings.bell), _ReportedHealth(report, route.component))
     _on_terminate(parts.worker.stop)
     try:
+        if parts.memory:
+            parts.memory.restore()
         await parts.exporter.start()
+        if isinstance(parts.exporter, Listens):
+            report.address(route.exporter, parts.exporter.address)
         _ready(report)
         await parts.worker.run()
     finally:

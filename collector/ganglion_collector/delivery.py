@@ -34,12 +34,13 @@ _QUIET = 5.0
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    """`exporter` is its id; `timeout` seconds for one attempt, 0 for no limit."""
+    """`exporter` is its id, or that of a connector; `timeout` seconds for one attempt, 0 for no limit."""
 
     signal: Signal
     exporter: str
     timeout: float
     retry: RetryConfig
+    connects: bool = False
 
 
 class Health(Protocol):
@@ -152,13 +153,13 @@ class Delivery:
     async def _attempt(self, part: Batch) -> None:
         settings = self._settings
         self._attempts.begin(_first(part), part.end, part.item_count)
-        telemetry.set_in_flight(settings.signal, settings.exporter, 1)
+        self._tell_in_flight(1)
         started = time.monotonic()
         try:
             outcome = await self._limited(self._exporter.export(part))
         finally:
             self._attempts.survived()
-            telemetry.set_in_flight(settings.signal, settings.exporter, 0)
+            self._tell_in_flight(0)
         telemetry.observe_export(settings.signal, settings.exporter, part.item_count, time.monotonic() - started)
         self._count_sent(part, outcome)
 
@@ -248,11 +249,22 @@ class Delivery:
         _log_unexpected(self._settings.exporter, error)
         return _Failure(f"unexpected {type(error).__qualname__}", "unexpected", divisible=True)
 
+    def _tell_in_flight(self, requests: int) -> None:
+        if not self._settings.connects:
+            telemetry.set_in_flight(self._settings.signal, self._settings.exporter, requests)
+
     def _count_failed(self, part: Batch) -> None:
-        telemetry.count_send_failed(self._settings.signal, self._settings.exporter, part.item_count)
+        settings = self._settings
+        if settings.connects:
+            telemetry.count_consumed(settings.signal, settings.exporter, part.item_count, "failure")
+            return
+        telemetry.count_send_failed(settings.signal, settings.exporter, part.item_count)
 
     def _count_sent(self, part: Batch, outcome: PartialSuccess | None) -> None:
         settings = self._settings
+        if settings.connects:
+            telemetry.count_consumed(settings.signal, settings.exporter, part.item_count, "success")
+            return
         rejected = min(outcome.rejected, part.item_count) if outcome else 0
         telemetry.count_sent(settings.signal, settings.exporter, part.item_count - rejected)
         if outcome is None:

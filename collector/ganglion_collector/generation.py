@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,10 +17,11 @@ from ganglion_collector.extensions.health_check import HealthCheckConfig
 from ganglion_collector.health import health_answer, metrics_answer
 from ganglion_collector.journal.store import open_reader, unconfigured_readers
 from ganglion_collector.metrics_page import MetricsPage, ReaderPosition
-from ganglion_collector.pipeline import places, routes
+from ganglion_collector.pipeline import Route, Way, journal_readers, places, routes, ways
 from ganglion_collector.process import Program, SupervisedProcess
 from ganglion_collector.programs import ChildFactory
 from ganglion_collector.small_server import SmallServer
+from ganglion_collector.state_file import states_left_behind
 
 __all__ = ["Generation"]
 
@@ -44,7 +45,8 @@ class Generation:
         self._bells = {route: make_doorbell() for route in routes(config)}
         factory = ChildFactory(config, environ, home, metrics)
         self._workers = [
-            SupervisedProcess(factory.worker(route, reading), board) for route, (reading, _) in self._bells.items()
+            SupervisedProcess(factory.worker(route, reading, self._stream_bells(route)), board)
+            for route, (reading, _) in self._bells.items()
         ]
         self._receiver = SupervisedProcess(factory.receiver([writing for _, writing in self._bells.values()]), board)
 
@@ -117,15 +119,36 @@ class Generation:
             setting = "service::telemetry::metrics::readers"
             yield "metrics", SmallServer(endpoint, "/metrics", metrics_answer(page), setting)
 
+    def _stream_bells(self, connector: Route) -> Sequence[int]:
+        """Return the ends to ring for those who read what `connector` makes."""
+        name = connector.exporter
+        return [
+            writing
+            for route, (_, writing) in self._bells.items()
+            if any(way.stream == name for way in ways(self._config, route))
+        ]
+
     def _positions(self) -> Iterator[ReaderPosition]:
         for route in routes(self._config):
-            reader = open_reader(self._places.journal, route.name)
-            position = reader.position() or reader.oldest()
-            reader.close()
-            data_type = self._config.pipelines[route.pipeline].signal.value
-            yield ReaderPosition(route.name, route.exporter, data_type, position.sequence)
+            for way in ways(self._config, route):
+                if way.stream is None:
+                    yield self._position(route, way)
+
+    def _position(self, route: Route, way: Way) -> ReaderPosition:
+        name = route.reader(way.pipeline)
+        reader = open_reader(self._places.journal, name)
+        position = reader.position() or reader.oldest()
+        reader.close()
+        return ReaderPosition(
+            name, route.exporter, self._config.pipelines[way.pipeline].signal.value, position.sequence
+        )
 
     def _say_unconfigured(self) -> None:
-        configured = [route.name for route in routes(self._config)]
-        for reader in unconfigured_readers(self._places.journal, configured):
+        for reader in unconfigured_readers(self._places.journal, journal_readers(self._config)):
             _logger.warning("a reader left the configuration; nothing is kept for it", extra={"reader": reader})
+        configured = [f"{route.key}.sqlite" for route in routes(self._config)]
+        for component, records in states_left_behind(self._places.state, configured):
+            fields = {"component": component, "waiting_records": records, "folder": str(self._places.state)}
+            _logger.warning(
+                "a component with a state left the configuration; its state and output are kept", extra=fields
+            )

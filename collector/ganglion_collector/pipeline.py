@@ -1,59 +1,77 @@
 """The whole flow, made from a configuration: what the receiver process holds, and what each worker holds.
 
-    receivers ─▶ admission ─▶ group commit ─▶ journal ─▶ reader ─▶ worker ─▶ delivery ─▶ exporter
-                                    └─▶ doorbells ──────────────────▲            └─▶ dead letters
+    receivers ─▶ admission ─▶ group commit ─▶ journal ─▶ tracks ─▶ delivery ─▶ exporter or connector
+                                    └─▶ doorbells ─────────▲           └─▶ dead letters      │
+                                                           └────────── derived stream ◀──────┘
 
 Only this module knows all of these parts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from ganglion_collector import telemetry
 from ganglion_collector.attempts import Attempts
+from ganglion_collector.checkpoint import Checkpoint
 from ganglion_collector.component import (
     Admission,
     Authenticator,
     BatchBounds,
+    Connector,
     Exporter,
     ExporterConfig,
     KeepsPosition,
     Receiver,
     ReceiverSettings,
     Signal,
+    Stateful,
+    Transform,
 )
 from ganglion_collector.config import CollectorConfig, Pipeline
 from ganglion_collector.dead_letters import DeadLetters
 from ganglion_collector.delivery import Delivery, DeliverySettings, Health
+from ganglion_collector.derived import DerivedReader
 from ganglion_collector.doorbell import Bells, Doorbell
+from ganglion_collector.errors import StartError
 from ganglion_collector.extensions.journal import JournalConfig
 from ganglion_collector.intake import Intake, JournalSettings
+from ganglion_collector.journal import JournalReader
 from ganglion_collector.journal.store import open_reader
+from ganglion_collector.memory import ConnectorEnd, Flushing, Memory
 from ganglion_collector.set_aside import SetAside
-from ganglion_collector.worker import Worker, WorkerSettings
+from ganglion_collector.track import Track, TrackSettings
+from ganglion_collector.worker import Worker
 
 __all__ = [
     "Places",
     "Route",
+    "Way",
     "WorkerParts",
+    "WorkerSettings",
     "exporter_bounds",
     "journal_config",
+    "journal_readers",
     "make_intake",
     "make_receivers",
     "make_worker",
+    "open_track_reader",
     "places",
     "routes",
+    "stream_readers",
+    "ways",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Folders of one collector: the journal's (dead letters beside it), and one for what a process notes."""
+    """Folders of one collector: the journal's (dead letters beside it), for what a process notes, for states."""
 
     journal: Path
     run: Path
+    state: Path
 
     @property
     def dead_letters(self) -> Path:
@@ -62,31 +80,90 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One exporter of one pipeline: what a worker serves. Its name is that of its reader in the journal."""
+    """One exporter or connector with what leads to it: what a worker serves.
 
-    pipeline: str
+    An exporter has a route for each pipeline that names it; a `shared` one, and a connector, one for all of them.
+    """
+
+    pipelines: tuple[str, ...]
     exporter: str
+    kind: str = "exporter"
+    shared: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.pipeline}/{self.exporter}"
+        return self.exporter if self.shared else self.reader(self.pipelines[0])
 
     @property
     def key(self) -> str:
         """A short file name: ids may be long and hold anything."""
-        return sha256(self.name.encode()).hexdigest()[:16]
+        return _key(self.name)
 
     @property
     def component(self) -> str:
         """What health calls it."""
-        return f"pipeline:{self.pipeline}/exporter:{self.exporter}"
+        own = f"{self.kind}:{self.exporter}"
+        return own if self.shared else f"pipeline:{self.pipelines[0]}/{own}"
+
+    def reader(self, pipeline: str) -> str:
+        """Return the name of its reader in the journal, and in derived streams, for one of its pipelines."""
+        return f"{pipeline}/{self.exporter}"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a pipeline's items come to a route: from the journal, or from what the connector `stream` makes."""
+
+    pipeline: str
+    stream: str | None
 
 
 def routes(config: CollectorConfig) -> tuple[Route, ...]:
-    """Return a route for each exporter of each pipeline, in the configuration's order."""
+    """Return a route for each worker, in the configuration's order."""
+    found: dict[str, Route] = {}
+    for pipeline in config.pipelines.values():
+        for end in pipeline.exporters:
+            route = _route(config, pipeline.id, end)
+            known = found.get(route.name)
+            if known:
+                route = replace(known, pipelines=(*known.pipelines, pipeline.id))
+            found[route.name] = route
+    return tuple(found.values())
+
+
+def _route(config: CollectorConfig, pipeline: str, end: str) -> Route:
+    if end in config.connectors:
+        return Route((pipeline,), end, "connector", shared=True)
+    return Route((pipeline,), end, shared=config.exporters[end].factory.shared)
+
+
+def ways(config: CollectorConfig, route: Route) -> Iterator[Way]:
+    """Yield every way to `route`."""
+    for pipeline in route.pipelines:
+        receivers = config.pipelines[pipeline].receivers
+        if any(receiver not in config.connectors for receiver in receivers):
+            yield Way(pipeline, None)
+        yield from (Way(pipeline, receiver) for receiver in receivers if receiver in config.connectors)
+
+
+def journal_readers(config: CollectorConfig) -> tuple[str, ...]:
+    """Return the names of those who read the journal."""
+    return _readers(config, None)
+
+
+def stream_readers(config: CollectorConfig, connector: str) -> tuple[str, ...]:
+    """Return the names of those who read what `connector` makes."""
+    return _readers(config, connector)
+
+
+def _readers(config: CollectorConfig, stream: str | None) -> tuple[str, ...]:
     return tuple(
-        Route(pipeline.id, exporter) for pipeline in config.pipelines.values() for exporter in pipeline.exporters
+        route.reader(way.pipeline) for route in routes(config) for way in ways(config, route) if way.stream == stream
     )
+
+
+def _key(name: str) -> str:
+    return sha256(name.encode()).hexdigest()[:16]
 
 
 def journal_config(config: CollectorConfig) -> JournalConfig:
@@ -97,7 +174,7 @@ def journal_config(config: CollectorConfig) -> JournalConfig:
 
 def places(config: CollectorConfig, home: Path) -> Places:
     directory = journal_config(config).directory
-    return Places(Path(directory) if directory else home / "journal", home / "run")
+    return Places(Path(directory) if directory else home / "journal", home / "run", home / "state")
 
 
 def make_intake(
@@ -112,7 +189,7 @@ def make_intake(
         directory=where.journal,
         quota_bytes=journal.quota_mib * 1024 * 1024,
         deduplication_window=journal.deduplication_window,
-        readers=tuple(route.name for route in routes(config)),
+        readers=journal_readers(config),
         bells=_bells(config, bells),
     )
     return Intake(settings, _admissions(config), tell_refusing)
@@ -121,7 +198,8 @@ def make_intake(
 def _bells(config: CollectorConfig, ends: Sequence[int]) -> Bells:
     by_signal: dict[Signal, list[int]] = {}
     for route, end in zip(routes(config), ends, strict=False):
-        by_signal.setdefault(Signal(config.pipelines[route.pipeline].signal), []).append(end)
+        for signal in {config.pipelines[way.pipeline].signal for way in ways(config, route) if way.stream is None}:
+            by_signal.setdefault(signal, []).append(end)
     return Bells(by_signal)
 
 
@@ -145,41 +223,143 @@ def make_receivers(
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """A worker and what has to be started before it and shut down after it."""
+    """A worker and what has to be started before it and shut down after it; `memory` is restored first."""
 
     worker: Worker
     exporter: Exporter
+    memory: Memory | None
     close: Callable[[], None]
 
 
-def make_worker(config: CollectorConfig, where: Places, route: Route, bell: Doorbell, health: Health) -> WorkerParts:
-    """Return the worker of `route`, ready to be started."""
-    pipeline = config.pipelines[route.pipeline]
-    signal = Signal(pipeline.signal)
-    component = config.exporters[route.exporter]
-    exporter = component.factory.create(component.config)
-    common = component.config if isinstance(component.config, ExporterConfig) else ExporterConfig()
-    settings = WorkerSettings(
-        reader=route.name,
-        exporter=route.exporter,
-        signal=signal,
-        receivers=frozenset(pipeline.receivers),
-        bounds=exporter_bounds(common, _processors(config, pipeline, BatchBounds)),
-        keeps_position=isinstance(exporter, KeepsPosition),
-    )
-    reader = open_reader(where.journal, route.name)
-    letters = DeadLetters(where.dead_letters)
-    attempts = Attempts(where.run / f"attempt-{route.key}", settings.bounds.max_items)
-    how = DeliverySettings(signal, route.exporter, common.timeout, common.retry_on_failure)
-    delivery = Delivery(how, exporter, attempts, SetAside(letters), health)
-    telemetry.prepare_exporter(signal, route.exporter)
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What `make_worker` makes: `bells` are the ends of those who read what this worker's connector makes."""
 
-    def close() -> None:
-        reader.close()
-        attempts.close()
-        letters.close()
+    config: CollectorConfig
+    where: Places
+    route: Route
+    bells: Sequence[int] = ()
 
-    return WorkerParts(Worker(settings, reader, delivery, attempts, bell), exporter, close)
+
+def make_worker(settings: WorkerSettings, bell: Doorbell, health: Health) -> WorkerParts:
+    """Return the worker of a route, ready to be started.
+
+    Raises:
+        StartError: a state cannot be opened, or these components do not go together.
+    """
+    return _Workshop(settings, health).make(bell)
+
+
+class _Workshop:
+    """Makes one worker's parts."""
+
+    def __init__(self, settings: WorkerSettings, health: Health) -> None:
+        config, route = settings.config, settings.route
+        self._config = config
+        self._where = settings.where
+        self._route = route
+        self._bells = settings.bells
+        self._health = health
+        self._connector: Connector | None = None
+        self._common = ExporterConfig(timeout=0)
+        if route.kind == "connector":
+            component = config.connectors[route.exporter]
+            self._connector = component.factory.create(component.config)
+            self._end: Exporter = ConnectorEnd(self._connector)
+        else:
+            exporter = config.exporters[route.exporter]
+            self._end = exporter.factory.create(exporter.config)
+            self._common = exporter.config if isinstance(exporter.config, ExporterConfig) else ExporterConfig()
+        self._processors = {id_: _made_processors(config, config.pipelines[id_]) for id_ in route.pipelines}
+        self._closing: list[Callable[[], None]] = []
+        self._letters = DeadLetters(self._where.dead_letters)
+
+    def make(self, bell: Doorbell) -> WorkerParts:
+        remembering = self._remembering()
+        self._check(remembering)
+        tracks = [self._track(way, remembered=bool(remembering)) for way in ways(self._config, self._route)]
+        memory = self._memory(remembering) if remembering else None
+        closing = [*self._closing, self._letters.close]
+
+        def close() -> None:
+            for one in closing:
+                one()
+
+        return WorkerParts(Worker(tracks, bell, memory), self._end, memory, close)
+
+    def _remembering(self) -> Mapping[str, Stateful]:
+        """Return what has a state, by the name that it is saved under."""
+        end: object = self._connector or self._end
+        found: dict[str, Stateful] = {self._route.exporter: end} if isinstance(end, Stateful) else {}
+        for pipeline, processors in self._processors.items():
+            for id_, processor in processors.items():
+                if isinstance(processor, Stateful):
+                    found[f"{pipeline} {id_}"] = processor
+        return found
+
+    def _check(self, remembering: Mapping[str, Stateful]) -> None:
+        if not isinstance(self._end, KeepsPosition):
+            return
+        changing = [
+            id_ for made in self._processors.values() for id_, one in made.items() if isinstance(one, Transform)
+        ]
+        if changing or remembering:
+            # Its position would count items that are not in the journal in this number and order.
+            what = changing[0] if changing else next(iter(remembering))
+            reason = f"{self._route.exporter} keeps the position in the journal with its data and cannot follow {what}"
+            raise StartError(f"{self._route.name}: {reason}; take {what} out of the pipeline")
+
+    def _track(self, way: Way, *, remembered: bool) -> Track:
+        config, route = self._config, self._route
+        pipeline = config.pipelines[way.pipeline]
+        processors = self._processors[way.pipeline].values()
+        settings = TrackSettings(
+            reader=route.reader(pipeline.id),
+            exporter=route.exporter,
+            signal=pipeline.signal,
+            receivers={way.stream} if way.stream else frozenset(pipeline.receivers) - config.connectors.keys(),
+            bounds=exporter_bounds(self._common, [one for one in processors if isinstance(one, BatchBounds)]),
+            keeps_position=isinstance(self._end, KeepsPosition),
+            remembered=remembered,
+        )
+        journal = open_track_reader(self._where, route, way)
+        name = settings.reader if way.stream is None else f"{settings.reader} {way.stream}"
+        attempts = Attempts(self._where.run / f"attempt-{_key(name)}", settings.bounds.max_items)
+        self._closing += [journal.close, attempts.close]
+        delivery = self._delivery(pipeline.signal, attempts)
+        transforms = [one for one in processors if isinstance(one, Transform)]
+        return Track(settings, journal, delivery, attempts, transforms)
+
+    def _delivery(self, signal: Signal, attempts: Attempts) -> Delivery:
+        id_, common, connects = self._route.exporter, self._common, self._connector is not None
+        how = DeliverySettings(signal, id_, common.timeout, common.retry_on_failure, connects)
+        prepare = telemetry.prepare_connector if connects else telemetry.prepare_exporter
+        prepare(signal, id_)
+        return Delivery(how, self._end, attempts, SetAside(self._letters), self._health)
+
+    def _memory(self, remembering: Mapping[str, Stateful]) -> Memory:
+        path, id_ = _state_path(self._where, self._route.name), self._route.exporter
+        if self._connector is None:
+            checkpoint = Checkpoint(path, self._route.name)
+            self._closing.append(checkpoint.close)
+            return Memory(checkpoint, remembering, self._health)
+        quota = journal_config(self._config).derived_quota_mib * 1024 * 1024
+        readers = stream_readers(self._config, id_)
+        checkpoint = Checkpoint(path, self._route.name, quota_bytes=quota, readers=readers)
+        self._closing.append(checkpoint.close)
+        return Memory(checkpoint, remembering, self._health, Flushing(id_, self._connector, quota, self._bells))
+
+
+def _state_path(where: Places, name: str) -> Path:
+    return where.state / f"{_key(name)}.sqlite"
+
+
+def open_track_reader(where: Places, route: Route, way: Way) -> JournalReader:
+    """Open what `way` reads, at the reader of `route`."""
+    reader = route.reader(way.pipeline)
+    if way.stream is None:
+        return open_reader(where.journal, reader)
+    return DerivedReader(_state_path(where, way.stream), way.stream, reader)
 
 
 def exporter_bounds(exporter: ExporterConfig, processors: Sequence[BatchBounds]) -> BatchBounds:
@@ -205,21 +385,20 @@ def _signals_wanted(config: CollectorConfig, receiver: str) -> frozenset[Signal]
 def _admissions(config: CollectorConfig) -> Mapping[tuple[str, Signal], Sequence[Admission]]:
     """Return who decides on requests, by receiver and signal; one processor is one decider wherever it is used."""
     found: dict[tuple[str, Signal], list[Admission]] = {}
-    made = {id_: made for id_, made in _made_processors(config).items() if not isinstance(made, BatchBounds)}
+    made = {id_: component.factory.create(component.config) for id_, component in config.processors.items()}
+    admitting = {id_: one for id_, one in made.items() if isinstance(one, Admission)}
     for pipeline in config.pipelines.values():
         for receiver in pipeline.receivers:
             deciders = found.setdefault((receiver, Signal(pipeline.signal)), [])
-            deciders.extend(made[id_] for id_ in pipeline.processors if id_ in made and made[id_] not in deciders)
+            named = [admitting[id_] for id_ in pipeline.processors if id_ in admitting]
+            deciders.extend(one for one in named if one not in deciders)
     return found
 
 
-def _processors(config: CollectorConfig, pipeline: Pipeline, kind: type[BatchBounds]) -> Sequence[BatchBounds]:
-    made = _made_processors(config)
-    return [bounds for id_ in pipeline.processors if isinstance(bounds := made[id_], kind)]
-
-
-def _made_processors(config: CollectorConfig) -> Mapping[str, BatchBounds | Admission]:
-    return {id_: component.factory.create(component.config) for id_, component in config.processors.items()}
+def _made_processors(config: CollectorConfig, pipeline: Pipeline) -> Mapping[str, Any]:
+    """Return the processors of a pipeline, made anew, by id and in order."""
+    components = [config.processors[id_] for id_ in pipeline.processors]
+    return {component.id: component.factory.create(component.config) for component in components}
 
 
 def _authenticators(config: CollectorConfig) -> Mapping[str, Authenticator]:

@@ -72,36 +72,49 @@ class ChildFactory:
     def receiver(self, bells: Sequence[int]) -> Program:
         """Return the receiver process, which rings `bells`."""
         components = [f"receiver:{name}" for name in self.config.receivers]
-        return self._child("receiver", components, bells, None)
+        return self._child(_Child("receiver", tuple(bells)), components)
 
-    def worker(self, route: Route, bell: int) -> Program:
-        """Return the worker of `route`, which waits on `bell`."""
-        return self._child(f"worker:{route.name}", [route.component], (bell,), route)
+    def worker(self, route: Route, bell: int, bells: Sequence[int]) -> Program:
+        """Return the worker of `route`, which waits on `bell`; `bells` are those who read what its connector makes."""
+        child = _Child(f"worker:{route.name}", tuple(bells), route, bell)
+        return self._child(child, [route.component])
 
-    def _child(self, name: str, components: Sequence[str], bells: Sequence[int], route: Route | None) -> Program:
+    def _child(self, child: "_Child", components: Sequence[str]) -> Program:
+        name = child.name
         # Its metric files carry the key, where the metrics library splits at "_".
-        key = route.key if route else name
+        key = child.route.key if child.route else name
         environ = {**self.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics), PROCESS_VARIABLE: key}
         argv = [sys.executable, "-P", "-m", "ganglion_collector.child", name]
         return Program(
             name=name,
             command=lambda: (argv, environ),
             components=components,
-            settings=partial(self._settings, name, tuple(bells), route),
-            inherited=bells,
+            settings=partial(self._settings, child),
+            inherited=child.bells if child.route is None else (child.bell, *child.bells),
             cleanup=lambda: forget_gauges(self.metrics, key),
         )
 
-    def _settings(self, name: str, bells: tuple[int, ...], route: Route | None, status: int) -> bytes:
+    def _settings(self, child: "_Child", status: int) -> bytes:
         logs = self.config.telemetry.logs
         return ChildSettings(
-            name=name,
+            name=child.name,
             parent=os.getpid(),
             raw=self.config.raw,
             home=str(self.home),
             status=status,
-            bells=bells,
+            bells=child.bells,
             log_level=logs.level,
             log_encoding=cast("Encoding", logs.encoding),
-            route=(route.pipeline, route.exporter) if route else None,
+            route=child.route.name if child.route else None,
+            bell=child.bell,
         ).line()
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """`route` is None for the receiver; the others are those of `ChildSettings`."""
+
+    name: str
+    bells: tuple[int, ...]
+    route: Route | None = None
+    bell: int = -1

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from ganglion_collector.component import Batch, Exporter, ExporterConfig, Position, Source
+from ganglion_collector.component import Batch, Exporter, ExporterConfig, Position, Source, Stateful
 from ganglion_collector.config import CollectorConfig
 from ganglion_collector.dead_letters import DeadLetter, DeadLetters
 from ganglion_collector.errors import ExportError
-from ganglion_collector.pipeline import routes
+from ganglion_collector.pipeline import Route, routes
 
 __all__ = ["Outcome", "replay", "replay_batch"]
 
@@ -58,11 +58,15 @@ async def replay(
 async def _deliver(config: CollectorConfig, letter: DeadLetter, exporters: dict[str, tuple[Exporter, float]]) -> str:
     """Return why it was not delivered."""
     if letter.reader not in exporters:
-        route = next((route for route in routes(config) if route.name == letter.reader), None)
-        if route is None:
+        found = [route for route in routes(config) if letter.reader in map(route.reader, route.pipelines)]
+        if not found:
             return f"the configuration has no {letter.reader}; name one that has it by --config"
-        component = config.exporters[route.exporter]
+        if found[0].kind == "connector":
+            return _only_running(found[0])
+        component = config.exporters[found[0].exporter]
         exporter = component.factory.create(component.config)
+        if found[0].shared or isinstance(exporter, Stateful):
+            return _only_running(found[0])
         await exporter.start()
         common = component.config if isinstance(component.config, ExporterConfig) else ExporterConfig()
         exporters[letter.reader] = exporter, common.timeout or _NO_LIMIT
@@ -75,3 +79,8 @@ async def _deliver(config: CollectorConfig, letter: DeadLetter, exporters: dict[
     except ExportError as error:
         return str(error) or type(error).__name__
     return f"rejected: {partial.message}" if partial is not None and partial.rejected else ""
+
+
+def _only_running(route: Route) -> str:
+    reason = f"{route.exporter} is one with the state of the running collector, and no other process can add to it"
+    return f"{reason}; send its content (`ganglion dead-letters show ID --json`, payload) to a receiver of its pipeline"

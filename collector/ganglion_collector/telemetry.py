@@ -17,12 +17,14 @@ from ganglion_collector.otlp import Signal
 __all__ = [
     "PROCESS_VARIABLE",
     "count_accepted",
+    "count_consumed",
     "count_dead_lettered",
     "count_dropped",
     "count_duplicates",
     "count_enqueue_failed",
     "count_failed",
     "count_overflow",
+    "count_produced",
     "count_refused",
     "count_request",
     "count_send_failed",
@@ -30,7 +32,9 @@ __all__ = [
     "count_trimmed",
     "observe_commit",
     "observe_export",
+    "prepare_connector",
     "prepare_exporter",
+    "set_derived",
     "set_in_flight",
     "set_journal",
     "set_oldest_waiting",
@@ -47,6 +51,7 @@ if _process and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
 
 _RECEIVER = ("receiver", "transport")
 _EXPORTER = ("exporter", "data_type")
+_CONNECTOR = ("connector", "data_type")
 
 
 def _by_signal(pattern: str, documentation: str, labels: Sequence[str]) -> dict[Signal, Counter]:
@@ -83,6 +88,12 @@ _OVERFLOW = Counter(
     "Items counted in the overflow series, because a component has as many series as it may.",
     ("component", "data_type"),
 )
+_CONSUMED = Counter(
+    "otelcol_connector_consumed_items", "Items that a connector was given, by outcome.", (*_CONNECTOR, "outcome")
+)
+_PRODUCED = Counter("otelcol_connector_produced_items", "Items that a connector made, durable.", _CONNECTOR)
+_DERIVED_SIZE = _gauge("ganglion_derived_stream_size_bytes", "What a connector made and is still kept.", ["connector"])
+_DERIVED_QUOTA = _gauge("ganglion_derived_stream_quota_bytes", "Most that is kept of it.", ["connector"])
 _EXPORT_SECONDS = Histogram(
     "ganglion_exporter_export_duration_seconds",
     "Duration of one attempt.",
@@ -157,6 +168,28 @@ def prepare_exporter(signal: Signal, exporter: str) -> None:
         _child(counters[signal], exporter, signal)
     _child(_IN_FLIGHT, exporter, signal).set(0)
     _child(_OLDEST_WAITING, exporter, signal).set(0)
+
+
+def prepare_connector(signal: Signal, connector: str) -> None:
+    """Expose a connector's counters of what it takes as 0 before anything happens."""
+    for outcome in ("success", "failure"):
+        _child(_CONSUMED, connector, signal, outcome)
+
+
+def count_consumed(signal: Signal, connector: str, items: int, outcome: str) -> None:
+    """Count items that a connector took in (`success`), or could not (`failure`)."""
+    _child(_CONSUMED, connector, signal, outcome).inc(items)
+
+
+def count_produced(connector: str, signal: Signal, items: int) -> None:
+    """Count items that a connector made, once they are durable."""
+    _child(_PRODUCED, connector, signal).inc(items)
+
+
+def set_derived(connector: str, size_bytes: int, quota_bytes: int) -> None:
+    """Tell how full a connector's derived stream is."""
+    _child(_DERIVED_SIZE, connector).set(size_bytes)
+    _child(_DERIVED_QUOTA, connector).set(quota_bytes)
 
 
 def count_sent(signal: Signal, exporter: str, items: int) -> None:

@@ -21,7 +21,8 @@ from ganglion_collector.journal import Entry, JournalWriter
 from ganglion_collector.journal.store import open_reader, open_writer
 from ganglion_collector.otlp import Signal
 from ganglion_collector.set_aside import SetAside
-from ganglion_collector.worker import Worker, WorkerSettings
+from ganglion_collector.track import Track, TrackSettings
+from ganglion_collector.worker import Worker
 
 from tests.collector.notebook import bodies_of, logs_payload
 
@@ -122,7 +123,7 @@ class Bench:
         timeout: float = 5.0,
         signal: Signal = Signal.LOGS,
     ) -> AsyncIterator[Worker]:
-        settings = WorkerSettings(
+        settings = TrackSettings(
             reader="logs/test",
             exporter="test",
             signal=signal,
@@ -134,7 +135,7 @@ class Bench:
         how = DeliverySettings(signal, "test", timeout, retry)
         delivery = Delivery(how, exporter, attempts, SetAside(self.letters), self.health)
         reader = open_reader(self.journal, settings.reader)
-        worker = Worker(settings, reader, delivery, attempts, Doorbell(self.reading))
+        worker = Worker([Track(settings, reader, delivery, attempts)], Doorbell(self.reading))
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -418,8 +419,9 @@ async def _die_somewhere(bench: Bench, exporter: Ledger, chance: random.Random) 
     delivery = Delivery(
         DeliverySettings(Signal.LOGS, "test", 5, QUICK), exporter, attempts, SetAside(bench.letters), bench.health
     )
-    settings = WorkerSettings("logs/test", "test", Signal.LOGS, {"otlp"}, BatchBounds(max_items=4), keeps_position=True)
-    running = asyncio.create_task(Worker(settings, reader, delivery, attempts, Doorbell(bench.reading)).run())
+    settings = TrackSettings("logs/test", "test", Signal.LOGS, {"otlp"}, BatchBounds(max_items=4), keeps_position=True)
+    track = Track(settings, reader, delivery, attempts)
+    running = asyncio.create_task(Worker([track], Doorbell(bench.reading)).run())
     for _ in range(chance.randrange(40)):
         await asyncio.sleep(0)
     running.cancel()

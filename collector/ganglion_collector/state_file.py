@@ -1,0 +1,201 @@
+"""One SQLite file of a worker that remembers: opened by its owner and by the readers of its derived stream.
+
+A file that is no sound database, or another program's, is moved aside by whoever finds it so, and said; who has it open
+learns that it is gone (`JournalLostError`) and begins anew with the file that takes its place.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Collection, Generator, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from ganglion_collector.errors import JournalLostError, RetryableError, StartError
+
+__all__ = ["READERS_SUFFIX", "StateFile", "states_left_behind"]
+
+READERS_SUFFIX = ".readers.sqlite"
+"""Ends the name of the file with the positions of a stream's readers, beside the stream's."""
+
+_APPLICATION = 0x474E474C
+_VERSION = 1
+_BUSY_SECONDS = 5.0
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE states (name TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT;
+CREATE TABLE positions (
+    journal TEXT NOT NULL, reader TEXT NOT NULL, sequence INTEGER NOT NULL, item INTEGER NOT NULL,
+    PRIMARY KEY (journal, reader)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE records (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, received_at INTEGER NOT NULL,
+    item_count INTEGER NOT NULL, size INTEGER NOT NULL, payload BLOB NOT NULL
+) STRICT;
+"""
+
+_logger = logging.getLogger(__name__)
+
+
+class _ForeignFileError(sqlite3.DatabaseError):
+    """A sound database, but not one of ours."""
+
+
+class StateFile:
+    """An open state file; `owner` names the component when it is made. Its methods may run in any one thread at a time.
+
+    Raises:
+        StartError: it cannot be opened, or a newer version wrote it.
+    """
+
+    def __init__(self, path: Path, owner: str) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self._connection = _open(path, owner)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                _move_aside(path, None, str(error))
+                self._connection = _open(path, owner)
+        except (sqlite3.Error, OSError) as error:
+            raise StartError(f"cannot use {path}: {error}; make it writable") from error
+        self._inode = path.stat().st_ino
+        meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
+        self.identity = UUID(meta["identity"])
+        self.owner: str = meta["owner"]
+
+    @contextlib.contextmanager
+    def transaction(self, *, write: bool = False) -> Generator[sqlite3.Connection]:
+        """Yield the database; what is done in it is done as one, durably when this returns.
+
+        Raises:
+            RetryableError: it cannot be done now (disk full, locked).
+            JournalLostError: the file was taken away, or is damaged and was moved aside.
+        """
+        if write:
+            self.check_in_place()
+        try:
+            self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            with self._connection:
+                yield self._connection
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
+                _move_aside(self.path, self._inode, str(error))
+                raise JournalLostError(f"{self.path} is damaged: {error}") from error
+            raise RetryableError(f"{self.path.name} cannot be used: {error}") from error
+
+    def check_in_place(self) -> None:
+        """Raise JournalLostError when the file is not the one that was opened."""
+        try:
+            here = self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            here = False
+        except OSError as error:
+            raise RetryableError(f"{self.path.name} cannot be looked at: {error}") from error
+        if not here:
+            raise JournalLostError(f"{self.path} was deleted, moved or replaced while in use")
+
+    def close(self) -> None:
+        """Release it. Safe twice."""
+        self._connection.close()
+
+
+def states_left_behind(folder: Path, configured: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Yield whose files in `folder` have no name of `configured`, and how many records of output wait in each."""
+    for path in sorted(folder.glob("*.sqlite")):
+        if path.name in configured or path.name.endswith(READERS_SUFFIX):
+            continue
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
+            (owner,) = connection.execute("SELECT value FROM meta WHERE key = 'owner'").fetchone()
+            (waiting,) = connection.execute("SELECT count(*) FROM records").fetchone()
+            yield owner, waiting
+
+
+def _open(path: Path, owner: str) -> sqlite3.Connection:
+    _make(path)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            _prepare(connection, path, owner)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    for folder in (path.parent, path.parent.parent):
+        with _folder(folder) as descriptor:
+            os.fsync(descriptor)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, owner: str) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application == _APPLICATION:
+        if version > _VERSION:
+            reason = f"{path} was written by a newer version (format {version})"
+            raise StartError(f"{reason}; run that version, or move the file away to begin anew")
+        return
+    if tables:
+        raise _ForeignFileError("the file belongs to another program")
+    for statement in _SCHEMA.split(";\n"):
+        connection.execute(statement)
+    rows = [("identity", str(uuid4())), ("owner", owner)]
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _move_aside(path: Path, inode: int | None, reason: str) -> None:
+    """Move a damaged file away, unless another process was first; `inode` is the one that was found damaged."""
+    with _folder(path.parent) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            if (inode is None and _is_sound(path)) or (inode is not None and path.stat().st_ino != inode):
+                return
+        except FileNotFoundError:
+            return
+        aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(f"{aside}{suffix}")
+        os.fsync(folder)
+    _logger.error("state: %s; the file was moved to %s, a new one begun", reason, aside)
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            connection.execute("SELECT count(*) FROM meta").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(application == _APPLICATION)
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Generator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, _ForeignFileError) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
