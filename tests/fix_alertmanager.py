@@ -1,8 +1,6 @@
 """A real Alertmanager: a server of its own for each call, its storage in the test's folder, ended with the test."""
 
 import json
-import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,30 +12,18 @@ from typing import Any
 
 import pytest
 
-__all__ = ["MakeAlertmanager", "RunningAlertmanager", "alertmanager_program"]
+from tests.programs import free_port, prometheus_program
+
+__all__ = ["MakeAlertmanager", "RunningAlertmanager"]
 
 _START = 15.0
-
-
-def alertmanager_program(name: str) -> str:
-    """Return the path of `prometheus-alertmanager` or `amtool`; fail saying what to install."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.fail(f"this test needs {name}: apt-get install prometheus-alertmanager", pytrace=False)
-    return path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RunningAlertmanager:
     """One server that reads the configuration file `config`; `url` is its root."""
 
     def __init__(self, config: Path, folder: Path) -> None:
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.config = config
         self._folder = folder
         self._log = folder / "alertmanager.log"
@@ -47,7 +33,7 @@ class RunningAlertmanager:
         """Start it and return when it is ready."""
         self._folder.mkdir(parents=True, exist_ok=True)
         command = [
-            alertmanager_program("prometheus-alertmanager"),
+            prometheus_program("prometheus-alertmanager"),
             f"--config.file={self.config}",
             f"--storage.path={self._folder / 'data'}",
             f"--web.listen-address={self.url.removeprefix('http://')}",

@@ -4,7 +4,6 @@ import email
 import email.policy
 import json
 import shutil
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ import trustme
 import yaml
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.programs import free_port
 
 __all__ = ["SHIPPED", "Received", "configured", "receiving", "served"]
 
@@ -67,12 +68,6 @@ class _Mailbox:
         return AuthResult(success=known, handled=False)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def served(answer: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve HTTP on a free port; the URL of the server."""
@@ -110,7 +105,7 @@ def receiving() -> Iterator[Received]:
     box = Controller(
         _Mailbox(mail),
         "127.0.0.1",
-        _free_port(),
+        free_port(),
         tls_context=_server_context(authority),
         require_starttls=True,
         authenticator=_Mailbox.knows,

@@ -44,6 +44,7 @@ COUNTERS = {
     f"otelcol_exporter_send_failed_log_records{{{EXPORTER}}}": 5,
     f'ganglion_exporter_dead_lettered_items_total{{{EXPORTER},reason="permanent"}}': 5,
     'ganglion_process_restarts_total{process="receiver"}': 5,
+    'ganglion_component_overflow_items_total{component="span_metrics",data_type="traces"}': 5,
     "ganglion_prometheus_overflowed_points_total": 5,
     'ganglion_prometheus_dropped_points_total{reason="type_conflict"}': 5,
     'alertmanager_notifications_failed_total{integration="slack"}': 5,

@@ -12,8 +12,9 @@ import yaml
 from ganglion_query.times import parse_time
 
 from tests.deploy.receivers import SHIPPED, Received, configured, receiving
-from tests.fix_alertmanager import MakeAlertmanager, alertmanager_program
+from tests.fix_alertmanager import MakeAlertmanager
 from tests.fix_collector import eventually
+from tests.programs import prometheus_program
 
 CONFIG = SHIPPED / "alertmanager/alertmanager.yml"
 LINKS = {
@@ -25,7 +26,7 @@ COMMAND = "ganglion logs --service answers --level error"
 
 
 def amtool(*arguments: str) -> str:
-    done = subprocess.run([alertmanager_program("amtool"), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([prometheus_program("amtool"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

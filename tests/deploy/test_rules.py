@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.deploy.receivers import SHIPPED
-from tests.fix_prometheus import prometheus_program
+from tests.programs import prometheus_program
 
 ROOT = SHIPPED.parent
 PROMETHEUS = SHIPPED / "prometheus"
