@@ -8,6 +8,7 @@ import pytest
 from ganglion_collector.config import from_mapping, json_schema, list_components, load
 from ganglion_collector.config.connections import circles, loose_ends, makes
 from ganglion_collector.config.model import Pipeline
+from ganglion_collector.errors import InvalidConfigError
 from ganglion_collector.otlp import Signal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,41 @@ def test_signals_that_a_connector_does_not_join_make_no_circle() -> None:
     crossed = [pipeline("traces", ("otlp", "tally"), ("tally",)), pipeline("metrics", ("tally",), ("debug",))]
 
     assert list(circles(crossed, {"tally": tally.pairs})) == []
+
+
+def test_a_pipeline_feeds_a_connector_with_its_own_signal_alone() -> None:
+    pairs = frozenset({(Signal.TRACES, Signal.METRICS), (Signal.METRICS, Signal.LOGS)})
+    in_a_row = [
+        pipeline("traces", ("otlp",), ("turn",)),
+        pipeline("metrics", ("turn",), ("turn",)),
+        pipeline("logs", ("turn",), ("debug",)),
+    ]
+
+    assert list(circles(in_a_row, {"turn": pairs})) == []
+
+
+def test_of_a_pipeline_that_is_none_only_this_is_said() -> None:
+    wrong = JOINED.replace("metrics:", "metric:").replace("metrics/2:", "metric/2:")
+
+    with pytest.raises(InvalidConfigError) as caught:
+        load([f"yaml:{wrong}"], environ={})
+
+    assert [error.path for error in caught.value.errors] == [
+        "service::pipelines::metric",
+        "service::pipelines::metric/2",
+    ]
+
+
+def test_readers_of_shared_exporters_are_called_as_these_and_never_clash() -> None:
+    more = """
+        exporters: {page/page: {endpoint: there}}
+        service:
+          pipelines:
+            metrics: {exporters: [page/page]}
+            metrics/page: {receivers: [acme], exporters: [page]}
+        """
+
+    assert set(load([f"yaml:{JOINED}", f"yaml:{more}"], environ={}).pipelines) >= {"metrics", "metrics/page"}
 
 
 NAMES = ["traces/a", "traces/b", "traces/c", "traces/d"]

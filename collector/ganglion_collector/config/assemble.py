@@ -170,9 +170,9 @@ def _in_use(service: ServiceConfig, connectors: frozenset[str]) -> dict[Kind, fr
     receivers = frozenset(one for pipeline in pipelines for one in pipeline.receivers)
     exporters = frozenset(one for pipeline in pipelines for one in pipeline.exporters)
     return {
-        "receivers": receivers - connectors,
+        "receivers": receivers,
         "processors": frozenset(one for pipeline in pipelines for one in pipeline.processors),
-        "exporters": exporters - connectors,
+        "exporters": exporters,
         "connectors": (receivers | exporters) & connectors,
         "extensions": frozenset(service.extensions),
     }
