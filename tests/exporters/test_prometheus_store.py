@@ -329,12 +329,65 @@ def test_a_known_series_goes_on_at_the_limit(clock: Clock) -> None:
     assert shown(store)["calls_total", WEB].value == 2
 
 
-@pytest.mark.parametrize("new", [point(5, 10, 5, labels=named(user="1")), gauge(1, 10)], ids=["cumulative", "gauge"])
-def test_what_has_no_sum_is_left_out_past_the_limit(clock: Clock, new: Point) -> None:
+@pytest.mark.parametrize("first", ["level", "target_info"])
+def test_what_has_no_sum_is_left_out_past_the_limit(clock: Clock, first: str) -> None:
     store = small(clock, 1)
-    take(store, point(1, 10, 5))
-    assert take(store, new, target(10)) == {"overflow": 2}
+    described = target(1, named(job="first"))
+    take(store, gauge(1, 1, named(job="first")) if first == "level" else described)
+    assert take(store, gauge(1, 10), target(10)) == {"overflow": 2}
     assert len(store) == 1
+
+
+def user(name: int, value: Value, at: int, start: int, metric: str = "calls_total") -> Point:
+    return point(value, at, start, metric, labels=named(user=str(name)))
+
+
+def full(clock: Clock) -> Store:
+    """Return a store with room for no series more; there are a counter and a histogram."""
+    store = small(clock, 10)
+    levels = [gauge(1, 1, named(user=str(name))) for name in range(8)]
+    take(store, user(0, 1, 1, 0), user(0, Histogram(1, 1.0, (1.0,), (1, 0)), 1, 0, "wait"), *levels)
+    return store
+
+
+def test_cumulative_series_past_the_limit_add_up_what_they_grow(clock: Clock) -> None:
+    store = full(clock)
+    first = [user(1, 5, 10, 5), user(2, 100, 10, 5), user(3, 1000, 10, 5)]
+    assert take(store, *first) == {}
+    assert shown(store)["calls_total", OVERFLOW].value == 0, "what was counted before is nobody's increase"
+    later = [user(1, 6, 20, 5), user(2, 107, 20, 5), user(3, 1030, 20, 5)]
+    assert take(store, *later, *later, *first) == {"duplicate": 3, "out_of_order": 3}
+    overflow = shown(store)["calls_total", OVERFLOW]
+    assert (overflow.value, overflow.start, overflow.time) == (38, 10 * S, 20 * S)
+    take(store, user(4, 3, 30, 25), user(2, 2, 30, 25))
+    assert shown(store)["calls_total", OVERFLOW].value == 43, "a new sender and one that was restarted"
+    assert store.overflowed == 8
+
+
+def test_cumulative_histograms_past_the_limit_add_up_what_they_grow(clock: Clock) -> None:
+    store = full(clock)
+    one, two = Histogram(2, 1.0, (1.0,), (1, 1)), Histogram(5, 4.0, (1.0,), (3, 2))
+    points = [user(name, value, at, 5, "wait") for at, value in [(10, one), (20, two)] for name in (1, 2)]
+    assert take(store, *points) == {}
+    assert shown(store)["wait", OVERFLOW].value == Histogram(6, 6.0, (1.0,), (4, 2))
+    other = user(9, Histogram(1, 1.0, (2.0,), (1, 0)), 10, 5, "wait")
+    assert take(store, other) == {"overflow": 1}, "other bounds cannot be added"
+
+
+def test_the_overflow_series_keeps_the_latest_exemplar(clock: Clock) -> None:
+    store = full(clock)
+    first, second = user(1, 1, 10, 5), user(2, 1, 10, 5)
+    take(store, first._replace(exemplars=(exemplar(1, 9),)), second._replace(exemplars=(exemplar(1, 8),)))
+    assert shown(store)["calls_total", OVERFLOW].exemplars == (exemplar(1, 9),)
+
+
+def test_the_memory_past_the_limit_is_limited_too(clock: Clock) -> None:
+    store = small(clock, 2)
+    dropped = take(store, *(user(name, 1, 10, 5) for name in range(100)))
+    assert dropped == {"overflow": 100 - 2 - 2}
+    clock.seconds += 3601
+    store.expire()
+    assert take(store, *(user(name, 1, 20, 5) for name in range(4))) == {}
 
 
 def test_metric_names_make_no_series_past_the_limit(clock: Clock) -> None:
@@ -396,6 +449,15 @@ def test_a_restored_store_goes_on(clock: Clock) -> None:
     assert take(restored, *more) == take(store, *more) == {"out_of_order": 1, "name_conflict": 1}
     assert shown(restored)["calls_total", WEB].value == 6
     assert repr(restored.families()) == repr(store.families())
+
+
+def test_a_restored_store_goes_on_past_the_limit(clock: Clock) -> None:
+    store, restored = full(clock), small(clock, 10)
+    take(store, *(user(name, 5, 10, 5) for name in (1, 2)))
+    saved.load(saved.save(store, "x"), "x", restored)
+    more = [user(name, 9, 20, 5) for name in (1, 2)]
+    assert take(restored, *more) == take(store, *more) == {}
+    assert shown(restored)["calls_total", OVERFLOW].value == 8
 
 
 def test_series_do_not_grow_older_while_nothing_runs(clock: Clock) -> None:

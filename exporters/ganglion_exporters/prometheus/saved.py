@@ -8,6 +8,7 @@ import msgspec
 from ganglion_collector.metric_values import Value
 
 from ganglion_exporters._prometheus.model import Exemplar, Family, Labels
+from ganglion_exporters.prometheus.overflow import Remembered
 from ganglion_exporters.prometheus.series import Kept
 from ganglion_exporters.prometheus.store import Metric, Store
 
@@ -27,6 +28,7 @@ class _State(msgspec.Struct, array_like=True):
     version: int
     settings: str
     metrics: list[tuple[Family, list[msgspec.Raw]]]
+    overflow: dict[bytes, Remembered]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -41,7 +43,8 @@ def save(store: Store, settings: str) -> bytes:
     """
     now = store.now
     metrics = [(metric.family, [*_parts(metric, now)]) for metric in store.metrics]
-    return _encode(_State(_VERSION, settings, metrics))
+    overflow = {key: one._replace(updated=now - one.updated) for key, one in store.overflow.known.items()}
+    return _encode(_State(_VERSION, settings, metrics, overflow))
 
 
 def _parts(metric: Metric, now: float) -> Iterator[msgspec.Raw]:
@@ -59,15 +62,19 @@ def load(data: bytes, settings: str, store: Store) -> None:
     Raises:
         ValueError: `data` is no state of this version, or was made with other settings; the store is still empty.
     """
+    now = store.now
     try:
-        for family, series in _read(data, settings, store.now):
-            store.insert(family, series)
+        state = _decode_state(data)
+        metrics = _read(state, settings, now)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a state of the prometheus exporter: {error}") from None
+    for family, series in metrics:
+        store.insert(family, series)
+    for key, one in state.overflow.items():
+        store.overflow.known[key] = one._replace(updated=now - one.updated)
 
 
-def _read(data: bytes, settings: str, now: float) -> list[tuple[Family, list[Kept]]]:
-    state = _decode_state(data)
+def _read(state: _State, settings: str, now: float) -> list[tuple[Family, list[Kept]]]:
     if state.version != _VERSION:
         raise ValueError(f"a state of version {state.version}, not {_VERSION}")
     if state.settings != settings:

@@ -10,7 +10,7 @@ from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Va
 
 from ganglion_exporters._prometheus.model import Exemplar, Kind, Labels, Point, Series, Temporality
 
-__all__ = ["Kept", "Reason", "advanced", "begun", "latest_exemplars"]
+__all__ = ["Kept", "Reason", "advanced", "begun", "latest_exemplars", "total"]
 
 Reason: TypeAlias = Literal["duplicate", "out_of_order", "overlap", "overflow", "type_conflict", "name_conflict"]
 """Why a point has no effect."""
@@ -50,15 +50,15 @@ def advanced(kept: Kept, point: Point, value: Value, time: int, now: float) -> K
         return Kept(kept.labels, value, start, time, exemplars, now)
     if 0 < point.start < kept.time:
         return "overlap"
-    total = _sum(kept.value, value)
-    if total is None:
+    added = total(kept.value, value)
+    if added is None:
         return begun(point, value, kept.labels, time, now)
-    return Kept(kept.labels, total, kept.start, time, exemplars, now)
+    return Kept(kept.labels, added, kept.start, time, exemplars, now)
 
 
-def _sum(total: Value, delta: Value) -> Value | None:
+def total(before: Value, delta: Value) -> Value | None:
     """Return both together; None where they do not fit, or where it is more than the protocol's 64 bits hold."""
-    result = add(total, delta)
+    result = add(before, delta)
     match result:
         case int() if not -_LARGEST_INTEGER <= result < _LARGEST_INTEGER:
             return float(result)

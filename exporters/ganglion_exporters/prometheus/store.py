@@ -10,7 +10,8 @@ from ganglion_collector.metric_values import Value
 
 from ganglion_exporters._prometheus.model import Family, Labels, Point, Series, Temporality
 from ganglion_exporters.prometheus.families import SampleNames
-from ganglion_exporters.prometheus.series import Kept, Reason, advanced, begun
+from ganglion_exporters.prometheus.overflow import Overflow
+from ganglion_exporters.prometheus.series import Kept, Reason, advanced, begun, total
 
 __all__ = ["OVERFLOW", "Limits", "Metric", "Store"]
 
@@ -53,6 +54,7 @@ class Store:
     ) -> None:
         self.overflowed = 0
         """Points of series past the limit, whether they were summed up or left out."""
+        self.overflow = Overflow(limits.max_series)
         self._limits = limits
         self._target_info = target_info
         self._clock = clock
@@ -105,6 +107,8 @@ class Store:
                 self._remove(metric, self._old(metric, now))
         if (targets := self._metrics.get(self._target_info)) is not None:
             self._expire_targets(targets, now)
+        if limit := self._limits.counter_expiration:
+            self.overflow.expire(now - limit)
         return before - self._count
 
     def _expire_targets(self, targets: Metric, now: float) -> None:
@@ -176,23 +180,26 @@ class Store:
         return None
 
     def _overflow(self, metric: Metric, point: Point, value: Value, time: int, now: float) -> Reason | None:
-        """Add a delta to the metric's overflow series.
-
-        A cumulative point would need the one before it, of any number of series; a gauge has no sum.
-        """
-        if point.temporality != Temporality.DELTA:
-            return self._leave_out(point.family)
-        self._count_overflow(point.family)
+        """Add a point of a new series to the metric's overflow series; what is no total cannot be added."""
         kept = metric.series.get(OVERFLOW)
+        if point.temporality != Temporality.DELTA:
+            if point.family.kind not in ("counter", "histogram"):
+                return self._leave_out(point.family)
+            growth = self.overflow.growth(point, value, time, kept.start if kept else time, now)
+            if isinstance(growth, str):
+                return self._leave_out(point.family) if growth == "overflow" else growth
+            value, point = growth, point._replace(start=time)
         if kept is None:
             self._count += 1
             metric.series[OVERFLOW] = begun(point, value, OVERFLOW, time, now)
-            return None
-        # Of many senders: that their intervals overlap is no repetition.
-        new = advanced(kept, point._replace(start=0), value, max(time, kept.time + 1), now)
-        if not isinstance(new, Kept):
-            return new
-        metric.series[OVERFLOW] = new
+        else:
+            added = total(kept.value, value)
+            if added is None:
+                return self._leave_out(point.family)
+            # Of many senders: that their intervals overlap is no repetition.
+            following = point._replace(start=kept.start, exemplars=(*kept.exemplars, *point.exemplars))
+            metric.series[OVERFLOW] = begun(following, added, OVERFLOW, max(time, kept.time), now)
+        self._count_overflow(point.family)
         return None
 
     def _leave_out(self, family: Family) -> Reason:
