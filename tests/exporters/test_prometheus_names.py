@@ -55,6 +55,8 @@ def test_units_in_words(unit: str, words: tuple[str, str]) -> None:
         ("io_bytes", "By/s", "gauge", "io_bytes_per_second"),
         ("io_bytes_per_second", "By/s", "gauge", "io_bytes_per_second"),
         ("acceleration", "m/s^2", "gauge", "acceleration_meters_per_s_2"),
+        ("io", "By/;", "gauge", "io_bytes"),
+        ("io", "$/;", "gauge", "io"),
         ("rag.request.latency_ms", "{millisecond}", "histogram", "rag_request_latency_ms"),
         ("target", "", "info", "target_info"),
         ("target_info", "", "info", "target_info"),

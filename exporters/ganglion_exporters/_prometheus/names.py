@@ -88,12 +88,12 @@ def metric_name(name: str, words: tuple[str, str], kind: Kind, naming: Naming, n
     stem = f"{namespace}_{name}" if namespace else name
     if not (_OUTSIDE_METRIC.sub("", name) if naming.escaped else name):
         raise ValueError("a metric needs a name that has a letter or a digit")
-    stem, main, per = (_escaped(text) for text in (stem, *words)) if naming.escaped else (stem, *words)
+    stem, main, per = _escaped(stem, words) if naming.escaped else (stem, *words)
     suffix = _TYPE_SUFFIXES.get(kind, "") if naming.suffixes else ""
     stem = _without(stem, suffix)
     if naming.suffixes:
         stem = _with(_with(_without(stem, per), main), per)
-    unit = "_".join(filter(None, (main.strip("_"), per.strip("_"))))
+    unit = "_".join(filter(None, (main, per)))
     full = _with(stem, suffix)
     return (f"_{full}" if naming.escaped and full[:1].isdigit() else full), unit if stem.endswith(f"_{unit}") else ""
 
@@ -106,8 +106,9 @@ def label_name(key: str, *, escaped: bool) -> str:
     return f"key_{name}" if name[0].isdigit() else name
 
 
-def _escaped(text: str) -> str:
-    return _OUTSIDE_METRIC.sub("_", text)
+def _escaped(stem: str, words: tuple[str, str]) -> tuple[str, str, str]:
+    main, per = (_OUTSIDE_METRIC.sub("_", word).strip("_") for word in words)
+    return _OUTSIDE_METRIC.sub("_", stem), main, "" if per == "per" else per
 
 
 def _without(name: str, suffix: str) -> str:
@@ -116,7 +117,6 @@ def _without(name: str, suffix: str) -> str:
 
 
 def _with(name: str, suffix: str) -> str:
-    word = suffix.strip("_")
-    if not word or name == word or name.endswith((f"_{word}", f".{word}")):
+    if not suffix or name == suffix or name.endswith((f"_{suffix}", f".{suffix}")):
         return name
-    return f"{name}{word}" if name.endswith("_") else f"{name}_{word}"
+    return f"{name}{suffix}" if name.endswith("_") else f"{name}_{suffix}"
