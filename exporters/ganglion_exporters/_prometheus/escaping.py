@@ -32,7 +32,7 @@ def escaped(name: str, escaping: Escaping, *, colons: bool = True) -> str:
         case "dots":
             return "".join(_dotted(letter, at, colons=colons) for at, letter in enumerate(name))
         case "values":
-            return name if valid else "U__" + "".join(_valued(letter, colons=colons) for letter in name)
+            return name if valid else _by_values(name, colons=colons)
         case "underscores":
             if valid:
                 return name
@@ -49,6 +49,11 @@ def _dotted(letter: str, at: int, *, colons: bool) -> str:
     if letter == ".":
         return "_dot_"
     return letter if letter != "_" and _fits(letter, at, colons=colons) else "__"
+
+
+def _by_values(name: str, *, colons: bool) -> str:
+    """Return a name of its own for each name."""
+    return "U__" + "".join(_valued(letter, colons=colons) for letter in name)
 
 
 def _valued(letter: str, *, colons: bool) -> str:
@@ -74,7 +79,7 @@ class Names:
         found = escaped(name, self._escaping)
         if self._taken.setdefault(found, name) == name:
             return found
-        return escaped(name, "values")
+        return _by_values(name, colons=True)
 
     def label(self, name: str) -> str:
         found = self._labels.get(name)
