@@ -47,8 +47,9 @@ format: $(STAMP) ## Format the code.
 bench: $(STAMP) ## Measure every figure we claim; ARGS= chooses.
 	@$(BIN)/python -m bench $(ARGS)
 
-docs: $(STAMP) ## Rewrite the generated parts of the documents.
+docs: $(STAMP) ## Rewrite what is generated: parts of the documents, Grafana's dashboards.
 	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m deploy.grafana.boards
 
 build: $(STAMP) ## Build the wheel and check it in a bare environment.
 	@$(BIN)/python -m hatchling build -t wheel

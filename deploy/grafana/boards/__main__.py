@@ -13,21 +13,21 @@ __all__ = ["files", "main"]
 FOLDER = Path(__file__).resolve().parents[1] / "dashboards"
 
 
-def files() -> dict[Path, str]:
+def files(folder: Path = FOLDER) -> dict[Path, str]:
     """Return what the folder of dashboards should hold."""
     return {
-        FOLDER / f"{dashboard.uid}.json": json.dumps(dashboard, cls=JSONEncoder, indent=2) + "\n"
+        folder / f"{dashboard.uid}.json": json.dumps(dashboard, cls=JSONEncoder, indent=2) + "\n"
         for dashboard in dashboards()
     }
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], folder: Path = FOLDER) -> int:
     """Rewrite, or with `--check` report, the files that are not as they should be; 1 if one was reported."""
-    wanted = files()
-    left = set(FOLDER.glob("*.json")) - set(wanted)
+    wanted = files(folder)
+    left = set(folder.glob("*.json")) - set(wanted)
     stale = {path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text}
     for path in sorted(stale | left):
-        name = path.relative_to(FOLDER.parents[2])
+        name = path.relative_to(folder.parents[2])
         if "--check" in arguments:
             sys.stderr.write(f"{name} is out of date; run: make docs\n")
         elif path in left:
