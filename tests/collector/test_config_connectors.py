@@ -104,7 +104,7 @@ def test_signals_that_a_connector_does_not_join_make_no_circle() -> None:
     assert list(circles(crossed, {"tally": tally.pairs})) == []
 
 
-def test_a_pipeline_feeds_a_connector_with_its_own_signal_alone() -> None:
+def test_a_connector_does_not_get_what_it_made_even_as_another_signal() -> None:
     pairs = frozenset({(Signal.TRACES, Signal.METRICS), (Signal.METRICS, Signal.LOGS)})
     in_a_row = [
         pipeline("traces", ("otlp",), ("turn",)),
@@ -112,7 +112,15 @@ def test_a_pipeline_feeds_a_connector_with_its_own_signal_alone() -> None:
         pipeline("logs", ("turn",), ("debug",)),
     ]
 
-    assert list(circles(in_a_row, {"turn": pairs})) == []
+    (error,) = circles(in_a_row, {"turn": pairs})
+
+    assert error.reason == "this connector leads in a circle: metrics → turn → metrics"
+
+
+def test_a_pipeline_feeds_a_connector_only_with_what_it_takes() -> None:
+    made = [pipeline("metrics", ("tally",), ("tally",)), pipeline("logs", ("otlp",), ("tally",))]
+
+    assert list(circles(made, {"tally": tally.pairs})) == []
 
 
 def test_of_a_pipeline_that_is_none_only_this_is_said() -> None:
@@ -127,16 +135,25 @@ def test_of_a_pipeline_that_is_none_only_this_is_said() -> None:
     ]
 
 
-def test_readers_of_shared_exporters_are_called_as_these_and_never_clash() -> None:
-    more = """
-        exporters: {page/page: {endpoint: there}}
-        service:
-          pipelines:
-            metrics: {exporters: [page/page]}
-            metrics/page: {receivers: [acme], exporters: [page]}
-        """
+MORE_PAGES = """
+exporters: {page/page: {endpoint: there}}
+service:
+  pipelines:
+    metrics: {exporters: [page/page]}
+    metrics/page: {receivers: [acme], exporters: [page]}
+"""
 
-    assert set(load([f"yaml:{JOINED}", f"yaml:{more}"], environ={}).pipelines) >= {"metrics", "metrics/page"}
+
+def test_readers_of_one_name_are_refused_for_shared_exporters_too() -> None:
+    with pytest.raises(InvalidConfigError, match="two pipelines with this exporter have one name; rename"):
+        load([f"yaml:{JOINED}", f"yaml:{MORE_PAGES}"], environ={})
+
+
+def test_a_shared_exporter_may_be_called_as_the_reader_of_another_that_is_shared() -> None:
+    pages = "{exporters: {traces/page: {endpoint: x}}, service: {pipelines: {logs: {exporters: [traces/page]}}}}"
+    both = "service: {pipelines: {traces: {exporters: [page, acme, tally]}}}"
+
+    assert load([f"yaml:{JOINED}", f"yaml:{pages}", f"yaml:{both}"], environ={}).pipelines
 
 
 NAMES = ["traces/a", "traces/b", "traces/c", "traces/d"]

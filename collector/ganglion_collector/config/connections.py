@@ -1,6 +1,7 @@
 """Checks what connectors join: pipelines of signals that they know, in no circle.
 
-The rules are those of the Collector's component graph, where a connector stands once for each pair of signals.
+The rules are those of the Collector's component graph, and one more: there a connector stands once for each pair of
+signals, here it is one process, which must not wait for itself to read what it made.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ __all__ = ["Pairs", "circles", "loose_ends", "makes", "pairs_of"]
 Pairs: TypeAlias = frozenset[tuple[Signal, Signal]]
 """What a connector takes, and what it makes of it."""
 
-_Node: TypeAlias = tuple[str, Signal, Signal | None]
+_Node: TypeAlias = tuple[str, str]
 
 
 def pairs_of(factory: object) -> Pairs:
@@ -70,15 +71,16 @@ def _wrong_beginning(signal: Signal, pairs: Pairs, ended: set[Signal]) -> tuple[
 
 
 def circles(pipelines: Sequence[Pipeline], connectors: Mapping[str, Pairs]) -> Iterator[ConfigError]:
-    """Yield an error for a way on which a pipeline would get what it made itself."""
+    """Yield an error for a way on which a pipeline, or a connector, would get what it made itself."""
+    takers = {id_: {taken for taken, _ in pairs} for id_, pairs in connectors.items()}
+    makers = {id_: {made for _, made in pairs} for id_, pairs in connectors.items()}
     before: dict[_Node, list[_Node]] = {}
     for pipeline in pipelines:
-        here = _node(pipeline)
-        nodes = [way for way in _ways(pipeline.receivers, connectors) if way[2] == pipeline.signal]
-        before.setdefault(here, []).extend(nodes)
-        for way in _ways(pipeline.exporters, connectors):
-            if way[1] == pipeline.signal:
-                before.setdefault(way, []).append(here)
+        here = ("pipeline", pipeline.id)
+        before[here] = [("connector", one) for one in pipeline.receivers if pipeline.signal in makers.get(one, ())]
+        for one in pipeline.exporters:
+            if pipeline.signal in takers.get(one, ()):
+                before.setdefault(("connector", one), []).append(here)
     try:
         TopologicalSorter(before).prepare()
     except CycleError as error:
@@ -86,22 +88,13 @@ def circles(pipelines: Sequence[Pipeline], connectors: Mapping[str, Pairs]) -> I
 
 
 def _circle(nodes: list[_Node], pipelines: Sequence[Pipeline]) -> ConfigError:
-    first = next(nodes.index(_node(one)) for one in pipelines if _node(one) in nodes)
-    begin, connector, *others = (name for name, _, _ in [*nodes[first:], *nodes[:first]])
+    starts = [("pipeline", one.id) for one in pipelines]
+    first = next(nodes.index(start) for start in starts if start in nodes)
+    begin, connector, *others = (name for _, name in [*nodes[first:], *nodes[:first]])
     way = " → ".join([begin, connector, *others, begin])
     reason = f"this connector leads in a circle: {way}"
     hint = "take a connector on this way out of one of the pipelines"
     return problem(f"service::pipelines::{begin}::exporters", connector, reason, hint)
-
-
-def _node(pipeline: Pipeline) -> _Node:
-    return pipeline.id, pipeline.signal, None
-
-
-def _ways(ids: Iterable[str], connectors: Mapping[str, Pairs]) -> Iterator[tuple[str, Signal, Signal]]:
-    for one in ids:
-        for taken, made in sorted(connectors.get(one, ())):
-            yield one, taken, made
 
 
 def _takes(pairs: Pairs, made: Signal) -> set[Signal]:

@@ -174,17 +174,15 @@ class Graph:
             path = f"service::pipelines::{pipeline.id}"
             for exporter in pipeline.exporters:
                 reader = f"{pipeline.id}/{exporter}"
-                if exporter in shared:
-                    continue
                 if reader in readers:
                     self._add(path, exporter, "two pipelines with this exporter have one name", "rename the pipeline")
-                if reader in shared:
+                if reader in shared and exporter not in shared:
                     reason = f"with this exporter the pipeline is called as {reader!r} is"
                     self._add(path, exporter, reason, "rename the pipeline")
                 readers.add(reader)
 
     def _shared(self) -> set[str]:
-        # One reader serves all pipelines that name one of these, and is called as it is.
+        # One worker serves all pipelines that name one of these, and is called as it is; others as their reader is.
         exporters = self.components["exporters"].items()
         shared = {id_ for id_, one in exporters if isinstance(one.factory, ExporterFactory) and one.factory.shared}
         return shared | self.components["connectors"].keys()
