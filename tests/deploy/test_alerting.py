@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.collector.otlp_requests import logs
 from tests.deploy.receivers import SHIPPED, configured, receiving, served
 from tests.fix_alertmanager import MakeAlertmanager
-from tests.fix_collector import eventually
+from tests.fix_collector import MakeCollector, eventually, simple
 from tests.fix_prometheus import MakePrometheus
+from tests.programs import free_port
 
 WINDOW = "3s"
 SERVICE = 'job="shop/answers",instance="1"'
@@ -145,3 +147,18 @@ def test_every_planted_fault_reaches_slack_and_the_mailbox(
         assert "http://localhost:3000/d/ganglion-overview?var-service=answers" in text
         labels = {name for alert in router.alerts() for name in alert["labels"]}
         assert not {"ganglion_url", "grafana_url", "runbooks"} & labels
+
+
+@pytest.mark.timeout(40)
+def test_a_collector_whose_destination_is_down_is_told(
+    collector: MakeCollector, prometheus: MakePrometheus, tmp_path: Path
+) -> None:
+    running = collector(simple(f'{{otlp_http: {{endpoint: "http://127.0.0.1:{free_port()}"}}}}', "logs: [otlp_http]"))
+    running.start()
+    assert running.post("/v1/logs", logs().SerializeToString()) == 200
+
+    configuration = prometheus_configuration(tmp_path / "rules", running.address("metrics"), "127.0.0.1:1")
+    server = prometheus(configuration)
+    for name in ("GanglionComponentUnhealthy", "GanglionExportFailing"):
+        server.wait_for(f'ALERTS{{alertname="{name}", alertstate="firing"}}')
+    assert server.query('ALERTS{alertname!~"Ganglion(ComponentUnhealthy|ExportFailing|TargetDown)"}') == []
