@@ -86,7 +86,8 @@ class PrometheusRemoteWriteExporter:
             await client.aclose()
 
     async def _collect(self, batch: Batch) -> tuple[Collected, Counter[str]]:
-        collected, dropped = Collected(created=self._config.export_created_metric.enabled), Counter[str]()
+        created = self._config.export_created_metric.enabled
+        collected, dropped = Collected(self._translator.target_info, created=created), Counter[str]()
         for record in batch.records:
             try:
                 request = parse_request(Signal.METRICS, record.payload)

@@ -5,6 +5,7 @@ Field numbers: https://github.com/prometheus/prometheus, types.proto in prompb/ 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import attrgetter
 from typing import Protocol
 
@@ -50,28 +51,38 @@ class _Message(Protocol):
         """Bytes of what stands beside the series so far."""
         ...
 
-    def beside(self) -> bytes: ...
+    @property
+    def entries(self) -> int:
+        """How many things stand beside the series so far."""
+        ...
+
+    def beside(self, entries: int) -> bytes:
+        """Return the first `entries` of what stands beside the series."""
+        ...
 
 
 def requests(series: Iterable[TimeSeries], *, version_2: bool, metadata: bool, most_bytes: int) -> Iterator[Request]:
     """Return messages of at most `most_bytes`, or of a single series; those of one series stay in their order."""
     kept = _Labels()
-    made: _Message = _Version2() if version_2 else _Version1(kept, metadata=metadata)
-    parts: list[bytes] = []
+    made, parts = _begin(kept, version_2=version_2, metadata=metadata), list[bytes]()
     size, samples = 0, 0
     for one in series:
+        entries = made.entries
         part = made.series(one)
         if parts and size + len(part) + made.size > most_bytes:
-            # The new series is made again: what it left beside the others belongs to the next message.
-            yield Request(b"".join(parts) + made.beside(), samples)
-            made = _Version2() if version_2 else _Version1(kept, metadata=metadata)
+            yield Request(b"".join(parts) + made.beside(entries), samples)
+            made, parts, size, samples = _begin(kept, version_2=version_2, metadata=metadata), [], 0, 0
+            # Made again: the numbers of its symbols are those of the new message.
             part = made.series(one)
-            parts, size, samples = [], 0, 0
         parts.append(part)
         size += len(part)
         samples += len(one.samples) + len(one.histograms)
     if parts:
-        yield Request(b"".join(parts) + made.beside(), samples)
+        yield Request(b"".join(parts) + made.beside(made.entries), samples)
+
+
+def _begin(kept: "_Labels", *, version_2: bool, metadata: bool) -> _Message:
+    return _Version2() if version_2 else _Version1(kept, metadata=metadata)
 
 
 class _Labels(dict[tuple[str, str], bytes]):
@@ -105,8 +116,12 @@ class _Version1:
         exemplars = [message(3, self.labels.of(one.labels) + _exemplar(one)) for one in _in_order(series)]
         return message(1, self.labels.of(series.labels) + _samples(series) + b"".join([*exemplars, *histograms]))
 
-    def beside(self) -> bytes:
-        return b"".join(self.families.values())
+    @property
+    def entries(self) -> int:
+        return len(self.families)
+
+    def beside(self, entries: int) -> bytes:
+        return b"".join(islice(self.families.values(), entries))
 
 
 def _metadata(family: Family) -> bytes:
@@ -119,7 +134,7 @@ class _Version2:
     """io.prometheus.write.v2.Request: texts stand once, in a table; the first is the empty one."""
 
     symbols: dict[str, int] = field(default_factory=lambda: {"": 0})
-    size: int = 0
+    size: int = len(delimited(4, ""))
 
     def series(self, series: TimeSeries) -> bytes:
         family = series.family
@@ -134,8 +149,12 @@ class _Version2:
         body = [self._labels(series.labels), _samples(series), *histograms, *exemplars, message(5, about), created]
         return message(5, b"".join(body))
 
-    def beside(self) -> bytes:
-        return b"".join([delimited(4, symbol) for symbol in self.symbols])
+    @property
+    def entries(self) -> int:
+        return len(self.symbols)
+
+    def beside(self, entries: int) -> bytes:
+        return b"".join([delimited(4, symbol) for symbol in islice(self.symbols, entries)])
 
     def _labels(self, labels: Labels) -> bytes:
         return message(1, b"".join([varint(self._symbol(text)) for label in labels for text in label]))

@@ -34,8 +34,9 @@ class TimeSeries:
 class Collected:
     """The series of a batch, in the order in which they first came."""
 
-    def __init__(self, *, created: bool) -> None:
+    def __init__(self, target_info: Family, *, created: bool) -> None:
         self.dropped: Counter[str] = Counter()
+        self._target_info = target_info
         self._created = created
         self._series: dict[tuple[str, Labels, str], TimeSeries] = {}
 
@@ -45,10 +46,16 @@ class Collected:
 
     def take(self, points: Iterable[Point], received_at: int) -> None:
         """Add points that were received at a time in Unix nanoseconds; of two of one millisecond the last holds."""
+        has_points = False
         for point in points:
             if point.value is not None and point.temporality == Temporality.DELTA:
                 self.dropped["delta"] += 1
-            else:
+            elif point.family is not self._target_info:
+                has_points = True
+                self._add(point, (point.time or received_at) // _MILLISECOND)
+            elif has_points:
+                # It follows the points of its resource, and describes those that are sent.
+                has_points = False
                 self._add(point, (point.time or received_at) // _MILLISECOND)
 
     def _add(self, point: Point, time: int) -> None:
@@ -106,7 +113,8 @@ class Collected:
         series = self._series.get(key)
         if series is None:
             own = (("__name__", name), label) if label else (("__name__", name),)
-            labels = tuple(sorted([*point.labels, *own]))
+            # An empty label is none; Prometheus finds no series for exemplars of one that has it.
+            labels = tuple(sorted(label for label in (*point.labels, *own) if label[1]))
             series = self._series[key] = TimeSeries(point.family, labels, point.start)
         series.start = point.start or series.start
         return series
