@@ -47,7 +47,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "bearertokenauth": {"token": "x"},
     "basicauth": {"htpasswd": {"inline": "user:pass"}},
 }
-COLLECTORS_OWN_CASE = {"translation_strategy", "aggregation_temporality"}
+COLLECTORS_OWN_CASE = {"translation_strategy", "aggregation_temporality", "protobuf_message"}
 SYNONYMS = {
     "address": "endpoint",
     "addr": "endpoint",
