@@ -1,5 +1,6 @@
 """The rules for Prometheus are valid, do what their unit tests say, and every one of them is tested and explained."""
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -139,3 +140,13 @@ def test_a_name_that_a_service_chose_runs_nothing() -> None:
     for alert in alerts():
         for label in re.findall(r"\{\{ \$labels\.[^}]*\}\}", alert.rule["annotations"].get("traces", "")):
             assert label.endswith('| reReplaceAll "[^a-zA-Z0-9_.-]" "_" }}')
+
+
+def test_the_dashboards_that_alerts_lead_to_exist() -> None:
+    for alert in alerts():
+        link = re.search(r"/d/([\w-]+)(?:\?var-(\w+)=)?", alert.rule["annotations"]["dashboard_url"])
+        assert link
+        dashboard = json.loads((SHIPPED / f"grafana/dashboards/{link[1]}.json").read_text(encoding="utf-8"))
+        variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+        assert dashboard["uid"] == link[1]
+        assert link[2] is None or link[2] in variables
