@@ -79,6 +79,8 @@ def test_a_span_meets(text: str) -> None:
         "false",
         'IsMatch(name, "^POST")',
         "nil == false",
+        "1 == true",
+        "0 < true",
     ],
 )
 def test_a_span_does_not_meet(text: str) -> None:

@@ -243,3 +243,26 @@ def test_exemplars_and_attributes_stay() -> None:
     sent.exemplars.add(trace_id=bytes(16), as_int=1)
     (found,) = points_in(processor().process(batch_of(Signal.METRICS, request)))
     assert (list(found.exemplars), list(found.attributes)) == (list(sent.exemplars), list(sent.attributes))
+
+
+def test_a_metric_without_points_left_goes_and_others_stay() -> None:
+    totals = processor()
+    totals.process(sums(point(0, 1)))
+    request = metric_request("sum", point(0, 1), temporality=DELTA)
+    request.MergeFrom(metric_request("gauge", point(0, 1, 7), temporality=0, name="g"))
+    batch = totals.process(batch_of(Signal.METRICS, request))
+    assert [metric.name for metric in metrics_in(batch)] == ["g"]
+    assert batch.item_count == 1
+
+
+def test_untouched_records_are_not_made_anew() -> None:
+    batch = batch_of(Signal.METRICS, metric_request("gauge", point(0, 1), temporality=0))
+    assert processor().process(batch).records[0] is batch.records[0]
+
+
+def test_a_stream_is_stale_before_it_is_swept_away() -> None:
+    totals = processor(max_stale="5m")
+    totals.process(sums(point(0, 1, 5)))
+    totals.process(sums(point(0, 1), name="other", received_at=START + 290 * SECOND))
+    (found,) = points_in(totals.process(sums(point(301, 302, 1), received_at=START + 301 * SECOND)))
+    assert found.as_int == 1

@@ -287,3 +287,18 @@ def test_a_scale_that_no_double_can_have_is_lowered() -> None:
 def test_indexes_grow_with_sizes() -> None:
     indexes = [bucket_index(1.001**step, 10) for step in range(1, 2000)]
     assert all(low <= high for low, high in pairwise(indexes))
+
+
+@given(st.integers(1, 20), st.integers(-2000, 2000))
+def test_a_bound_belongs_to_the_bucket_below_it(scale: int, index: int) -> None:
+    assert bucket_index(2.0 ** ((index + 1) / 2**scale), scale) == index
+
+
+def test_a_zero_threshold_inside_a_filled_bucket_covers_it_whole() -> None:
+    value = ExponentialHistogram(5, 9.0, 0, 0.0, 0, Buckets(0, (2, 3)), Buckets(0, ()))
+    assert widen_zero(value, 1.5) == ExponentialHistogram(5, 9.0, 0, 2.0, 2, Buckets(1, (3,)), Buckets(0, ()))
+
+
+def test_a_zero_threshold_inside_an_empty_bucket_stays() -> None:
+    value = ExponentialHistogram(3, 9.0, 0, 0.0, 0, Buckets(1, (3,)), Buckets(0, ()))
+    assert widen_zero(value, 1.5) == ExponentialHistogram(3, 9.0, 0, 1.5, 0, Buckets(1, (3,)), Buckets(0, ()))

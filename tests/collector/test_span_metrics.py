@@ -371,3 +371,32 @@ def test_other_resources_of_one_request_are_kept_apart() -> None:
     spans.consume(batch_of(Signal.TRACES, request))
     found = {attributes_of(point)["service.name"]: point.as_int for point in points_in(spans.flush(LATER), CALLS)}
     assert found == {"shop": 1, "cart": 2}
+
+
+def test_exemplars_of_durations_and_quiet_durations_are_forgotten() -> None:
+    spans = connector(series_expiration="2m")
+    spans.consume(traces({}))
+    assert points_in(spans.flush(LATER), DURATION)[0].exemplars
+    assert not points_in(spans.flush(LATER + 120 * SECOND), DURATION)[0].exemplars
+    assert points_in(spans.flush(LATER + 121 * SECOND), DURATION) == []
+
+
+def test_the_resources_seen_last_are_kept() -> None:
+    spans = connector(resource_metrics_cache_size=2)
+    for service in ("a", "b"):
+        spans.consume(traces({}, resource={"service.name": service}))
+    spans.flush(LATER)
+    for service in ("a", "c"):
+        spans.consume(traces({}, resource={"service.name": service}))
+    spans.flush(LATER + 1)
+    services = {attributes_of(point)["service.name"] for point in points_in(spans.flush(LATER + 2), CALLS)}
+    assert services == {"a", "c"}
+
+
+def test_an_attribute_given_twice_is_the_first() -> None:
+    request = trace_request([{"attributes": {"env": "first"}}])
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.attributes.add(key="env").value.string_value = "second"
+    spans = connector(dimensions=[{"name": "env"}])
+    spans.consume(batch_of(Signal.TRACES, request))
+    assert [attributes_of(point)["env"] for point in points_in(spans.flush(LATER), CALLS)] == ["first"]

@@ -105,6 +105,18 @@ def test_a_restored_component_goes_on_as_if_nothing_had_happened(make: Make, cut
 
 
 @everything
+def test_restoring_takes_the_place_of_what_was_there(make: Make) -> None:
+    steady, used = make(), make()
+    run(steady, 0)
+    state = steady.state()
+    run(used, 0)
+    run(used, 2)
+    used.restore(state)
+    for step in range(2, 6):
+        assert run(used, step) == run(steady, step)
+
+
+@everything
 @pytest.mark.parametrize(
     "state",
     [
