@@ -354,6 +354,14 @@ async def test_samples_that_are_no_news_end_in_no_dead_letter(status: int, text:
     assert result == PartialSuccess(0, f"HTTP {status}: {text.decode()}")
 
 
+async def test_labels_in_a_refusal_are_not_repeated() -> None:
+    answer = Answer(http_status=400, body=b'label value too long, series: {user="jane@example.org"}')
+    async with OTLPSink(answer) as sink, exporting(sink.http_endpoint) as exporter:
+        with pytest.raises(PermanentError) as caught:
+            await exporter.export(batch(counter(1)))
+    assert str(caught.value) == "HTTP 400: label value too long, series: {…}"
+
+
 async def test_a_later_request_goes_out_after_one_that_was_no_news() -> None:
     async with OTLPSink() as sink, exporting(sink.http_endpoint, max_batch_size_bytes=1) as exporter:
         sink.answers.append(Answer(http_status=400, body=b"out of order sample"))

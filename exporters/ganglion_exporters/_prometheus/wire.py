@@ -35,17 +35,18 @@ def signed(value: int) -> bytes:
 
 def unsigned(field: int, value: int) -> bytes:
     """Return a field of type `uint64`, or of `int64` (two's complement)."""
-    return varint(field << 3 | _VARINT) + varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+    return _SHORT[field << 3 | _VARINT] + varint(value & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def double(field: int, value: float) -> bytes:
     """Return a field of type `double`."""
-    return varint(field << 3 | _FIXED64) + _DOUBLE.pack(value)
+    return _SHORT[field << 3 | _FIXED64] + _DOUBLE.pack(value)
 
 
 def message(field: int, body: bytes) -> bytes:
     """Return a field that is a message, bytes, or packed numbers."""
-    return varint(field << 3 | _LENGTH) + varint(len(body)) + body
+    size = len(body)
+    return _SHORT[field << 3 | _LENGTH] + (_SHORT[size] if size < 4096 else _long_varint(size)) + body
 
 
 def delimited(field: int, text: str) -> bytes:

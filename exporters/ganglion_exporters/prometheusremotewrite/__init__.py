@@ -7,6 +7,7 @@ https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0) and …/remote_wri
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -33,6 +34,7 @@ _logger = logging.getLogger(__name__)
 _MOST_READ = 64 * 1024
 """Bytes of an answer; the protocol has none, and an error is a line of text."""
 _WRITTEN = ("x-prometheus-remote-write-samples-written", "x-prometheus-remote-write-histograms-written")
+_LABELS = re.compile(r"\{.*", re.DOTALL)
 _DIVISIBLE = frozenset({400, 413, 422})
 # What receivers say when they have stored the rest: Prometheus' and Mimir's words. What was sent before is then sent
 # again after a crash, which must not end in the dead letters. Thanos has a status of its own for it, 409.
@@ -63,17 +65,20 @@ class PrometheusRemoteWriteExporter:
         )
 
     async def export(self, batch: Batch) -> PartialSuccess | None:
-        if self._client is None:
+        client = self._client
+        if client is None:
             raise RetryableError("the exporter is not started or already shut down")
-        collected, dropped = await self._collect(batch)
         config, complaints = self._config, list[PartialSuccess]()
-        for request in requests(
+        # Threads, since the loop has to answer meanwhile whether the worker is alive.
+        collected, dropped = await asyncio.to_thread(self._collect, batch)
+        made = requests(
             collected.series,
             version_2=config.is_version_2,
             metadata=config.send_metadata,
             most_bytes=config.max_batch_size_bytes,
-        ):
-            complaint = await self._send(self._client, request)
+        )
+        while (request := await asyncio.to_thread(next, made, None)) is not None:
+            complaint = await self._send(client, request)
             if complaint is not None:
                 complaints.append(complaint)
         # Only now: a batch that is sent again is not counted twice.
@@ -85,7 +90,7 @@ class PrometheusRemoteWriteExporter:
         if client is not None:
             await client.aclose()
 
-    async def _collect(self, batch: Batch) -> tuple[Collected, Counter[str]]:
+    def _collect(self, batch: Batch) -> tuple[Collected, Counter[str]]:
         created = self._config.export_created_metric.enabled
         collected, dropped = Collected(self._translator.target_info, created=created), Counter[str]()
         for record in batch.records:
@@ -97,7 +102,6 @@ class PrometheusRemoteWriteExporter:
             translated = self._translator.points(request)
             collected.take(translated.points, record.received_at)
             dropped += translated.dropped
-            await asyncio.sleep(0)
         return collected, dropped + collected.dropped
 
     def _count(self, dropped: Mapping[str, int]) -> None:
@@ -155,7 +159,9 @@ class PrometheusRemoteWriteExporter:
 
         1.0, "Retries & Backoff": 5xx is tried again, 4xx is not, but for 429.
         """
-        told = f"HTTP {status}: {printable(text)}" if text.strip() else f"HTTP {status}"
+        # Some receivers show the labels of a refused series, in braces; these are a payload.
+        reason = printable(_LABELS.sub("{…}", text))
+        told = f"HTTP {status}: {reason}" if reason else f"HTTP {status}"
         if status == 429 or status >= 500:
             raise RetryableError(told, parse_retry_after(headers.get("retry-after", "")))
         if status == 415:
