@@ -195,3 +195,39 @@ def test_attributes_that_are_the_same_bytes_in_a_row_are_told_apart() -> None:
         (("a", "x"), ("instance", ""), ("job", "")),
         (("_", "x"), ("instance", ""), ("job", "")),
     ]
+
+
+def test_metrics_that_differ_in_anything_are_told_apart() -> None:
+    translator = Translator(TranslationSettings())
+    point = {"data_points": [{"as_int": 1}]}
+    metrics: list[dict[str, Any]] = [
+        {"gauge": point},
+        {"gauge": point, "unit": "1"},
+        {"gauge": point, "unit": "s"},
+        {"gauge": point, "description": "other"},
+        {"sum": {"aggregation_temporality": 2, **point}, "unit": "1"},
+        {"sum": {"aggregation_temporality": 2, "is_monotonic": True, **point}},
+    ]
+    families = [points_of({"name": "m", **metric}, translator)[0].family for metric in metrics]
+    assert families == [
+        ("m", "gauge", "", ""),
+        ("m_ratio", "gauge", "", "ratio"),
+        ("m_seconds", "gauge", "", "seconds"),
+        ("m", "gauge", "other", ""),
+        ("m", "gauge", "", ""),
+        ("m_total", "counter", "", ""),
+    ]
+
+
+def test_scopes_that_differ_in_anything_are_told_apart() -> None:
+    translator = Translator(TranslationSettings())
+    scopes: list[dict[str, Any]] = [{key: "a"} for key in ("name", "version", "schema_url")]
+    scopes += [{"schema_url": "b"}, {"attributes": {"k": "a"}}]
+    labels = [points_of(gauge(), translator, scope=scope)[0].labels[2] for scope in scopes]
+    assert labels == [
+        ("otel_scope_name", "a"),
+        ("otel_scope_version", "a"),
+        ("otel_scope_schema_url", "a"),
+        ("otel_scope_schema_url", "b"),
+        ("otel_scope_k", "a"),
+    ]

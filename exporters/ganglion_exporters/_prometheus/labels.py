@@ -113,10 +113,9 @@ class Context:
     def labels(self, attributes: Attributes, reserved: str = "") -> Labels:
         """Return the labels of a point; an attribute that would be `reserved` (`le`) becomes `exported_…`."""
         naming = self.settings.naming
-        copied = {key: value for key, value in self.target.copied.items() if key not in attributes}
         entries = [
             entry._replace(label=f"exported_{reserved}") if entry.label == reserved else entry
-            for entry in _entries({**copied, **attributes}, naming)
+            for entry in _entries({**self.target.copied, **attributes}, naming)
         ]
         return joined([*entries, *self.scope, *self.target.identity], self.settings.constant_labels, naming)
 
