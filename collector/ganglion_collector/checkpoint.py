@@ -18,11 +18,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
+from zlib import crc32
 
 from ganglion_collector.component import Derived, Position, Source
 from ganglion_collector.derived import ReaderPositions, append_records, trim_records
-from ganglion_collector.errors import RetryableError
-from ganglion_collector.state_file import StateFile
+from ganglion_collector.errors import JournalLostError, RetryableError
+from ganglion_collector.state_file import DamageError, StateFile
 
 __all__ = ["Checkpoint", "Saved"]
 
@@ -46,22 +47,35 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, owner: str, *, quota_bytes: int = 0, readers: Collection[str] = ()) -> None:
-        self._file = StateFile(path, owner)
+        self._path = path
+        self._owner = owner
         self._readers = readers
         self._quota = quota_bytes
-        self._positions = ReaderPositions(path, self._file.identity) if readers else None
-        with self._file.transaction() as database:
-            (self._size,) = database.execute("SELECT coalesce(sum(size), 0) FROM records").fetchone()
+        self._open()
+
+    def _open(self) -> None:
+        self._file = StateFile(self._path, self._owner)
+        self._positions = ReaderPositions(self._path, self._file.identity) if self._readers else None
+        self._size = 0
 
     @property
     def stream_bytes(self) -> int:
         """How much is in the derived stream."""
-        return int(self._size)
+        return self._size
 
     def load(self) -> Saved:
-        """Return what was saved last. Raises JournalLostError if the file is damaged; it is moved aside."""
+        """Return what was saved last: nothing, if the file turns out to be damaged. Call it before `save`."""
+        try:
+            return self._load()
+        except JournalLostError:
+            self.close()
+            self._open()
+            return Saved()
+
+    def _load(self) -> Saved:
         with self._file.transaction() as database:
-            states = dict[str, bytes](database.execute("SELECT name, state FROM states").fetchall())
+            (self._size,) = database.execute("SELECT coalesce(sum(size), 0) FROM records").fetchone()
+            states = {name: _sound(state, crc) for name, crc, state in database.execute("SELECT * FROM states")}
             rows = database.execute("SELECT journal, reader, sequence, item FROM positions").fetchall()
         positions = {
             Source(UUID(journal), reader): Position(sequence, item) for journal, reader, sequence, item in rows
@@ -100,9 +114,17 @@ class Checkpoint:
         return min(known.get(reader, Position()).sequence for reader in self._readers)
 
 
+def _sound(state: bytes, crc: int) -> bytes:
+    if crc32(state) != crc:
+        raise DamageError("a state is not as it was written")
+    return state
+
+
 def _replace(database: sqlite3.Connection, states: Mapping[str, bytes], positions: Mapping[Source, Position]) -> None:
     database.execute("DELETE FROM states")
-    database.executemany("INSERT INTO states VALUES (?, ?)", states.items())
+    database.executemany(
+        "INSERT INTO states VALUES (?, ?, ?)", [(name, crc32(state), state) for name, state in states.items()]
+    )
     # Those of a pipeline that left the configuration stay while their journal does: it may come back.
     journals = sorted({str(source.journal) for source in positions})
     known = ", ".join("?" * len(journals))

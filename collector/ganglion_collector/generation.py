@@ -4,20 +4,22 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
 from ganglion_collector.board import Board
 from ganglion_collector.config import CollectorConfig
 from ganglion_collector.dead_letters import DeadLetters
+from ganglion_collector.derived import DerivedReader
 from ganglion_collector.doorbell import make_doorbell
 from ganglion_collector.endpoint import Endpoint
-from ganglion_collector.errors import StartError
+from ganglion_collector.errors import CollectorError, StartError
 from ganglion_collector.extensions.health_check import HealthCheckConfig
 from ganglion_collector.health import health_answer, metrics_answer
-from ganglion_collector.journal.store import open_reader, unconfigured_readers
+from ganglion_collector.journal.store import unconfigured_readers
 from ganglion_collector.metrics_page import MetricsPage, ReaderPosition
-from ganglion_collector.pipeline import Route, Way, journal_readers, places, routes, ways
+from ganglion_collector.pipeline import Route, Way, journal_readers, open_track_reader, places, routes, ways
 from ganglion_collector.process import Program, SupervisedProcess
 from ganglion_collector.programs import ChildFactory
 from ganglion_collector.small_server import SmallServer
@@ -131,17 +133,15 @@ class Generation:
     def _positions(self) -> Iterator[ReaderPosition]:
         for route in routes(self._config):
             for way in ways(self._config, route):
-                if way.stream is None:
+                with suppress(CollectorError):  # a stream's file may be in use
                     yield self._position(route, way)
 
     def _position(self, route: Route, way: Way) -> ReaderPosition:
-        name = route.reader(way.pipeline)
-        reader = open_reader(self._places.journal, name)
-        position = reader.position() or reader.oldest()
-        reader.close()
-        return ReaderPosition(
-            name, route.exporter, self._config.pipelines[way.pipeline].signal.value, position.sequence
-        )
+        data_type = self._config.pipelines[way.pipeline].signal.value
+        with closing(open_track_reader(self._places, route, way)) as reader:
+            position = reader.position() or reader.oldest()
+            waiting = reader.waiting(position) if isinstance(reader, DerivedReader) else None
+        return ReaderPosition(route.reader(way.pipeline), route.exporter, data_type, position.sequence, waiting)
 
     def _say_unconfigured(self) -> None:
         for reader in unconfigured_readers(self._places.journal, journal_readers(self._config)):

@@ -69,11 +69,7 @@ class Memory:
         self._save_at = self._flush_at = 0.0
 
     def restore(self) -> None:
-        """Give every component its state back. One that cannot read it begins anew, which is said.
-
-        Raises:
-            JournalLostError: the file is damaged and was moved aside.
-        """
+        """Give every component its state back. One that cannot read it begins anew, which is said."""
         self._loaded = self._checkpoint.load()
         for name, component in self._components.items():
             state = self._loaded.states.get(name)
@@ -84,6 +80,7 @@ class Memory:
             except ValueError as error:
                 fields = {"component": name, "reason": str(error)}
                 _logger.error("the saved state cannot be read; the component begins anew", extra=fields)
+        self._loaded = Saved({}, self._loaded.positions)
         if self._flushing:
             self._flush_at = time.monotonic() + min(_FIRST_FLUSH, self._flushing.connector.flush_interval)
             # The one before may have been killed between the save and this.

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,13 @@ _TOTAL = re.compile(rb"^((?:# (?:HELP|TYPE) )?otelcol_\w+?)_total(?=[ {])", re.M
 
 @dataclass(frozen=True, slots=True)
 class ReaderPosition:
-    """How far a reader of the journal has come, and whose it is."""
+    """How far a reader of the journal has come, and whose it is; of a derived stream, how many records wait for it."""
 
     reader: str
     exporter: str
     data_type: str
-    sequence: int
+    sequence: int = 0
+    waiting: int | None = None
 
 
 def forget_gauges(folder: Path, process: str) -> None:
@@ -86,22 +88,35 @@ class _Readers:
         self._positions = positions
 
     def collect(self) -> Iterator[Metric]:
-        lag = GaugeMetricFamily("ganglion_reader_lag_requests", "Requests that wait.", labels=["reader"])
-        labels = ["exporter", "data_type"]
-        size = GaugeMetricFamily(
-            "otelcol_exporter_queue_size", "About how many bytes wait in the journal.", labels=labels
-        )
-        capacity = GaugeMetricFamily("otelcol_exporter_queue_capacity", "The journal's quota in bytes.", labels=labels)
         gauges = self._counted.gauges
         following = gauges.get("ganglion_journal_next_sequence", 0)
         held = max(1, following - gauges.get("ganglion_journal_oldest_sequence", 0))
+        lags: Counter[str] = Counter()
+        shares: Counter[tuple[str, str]] = Counter()
         for position in self._positions():
-            waiting = min(held, max(0, following - position.sequence))
-            lag.add_metric([position.reader], waiting)
+            if position.waiting is not None:
+                lags[position.reader] += position.waiting
+                continue
+            waiting = int(min(held, max(0, following - position.sequence)))
+            lags[position.reader] += waiting
             share = waiting / held * gauges.get("ganglion_journal_size_bytes", 0)
-            size.add_metric([position.exporter, position.data_type], share)
-            capacity.add_metric([position.exporter, position.data_type], gauges.get("ganglion_journal_quota_bytes", 0))
-        yield from (lag, size, capacity)
+            shares[position.exporter, position.data_type] += int(share)
+        yield from _families(lags, shares, gauges.get("ganglion_journal_quota_bytes", 0))
+
+
+def _families(
+    lags: Mapping[str, int], shares: Mapping[tuple[str, str], int], quota: float
+) -> Iterator[GaugeMetricFamily]:
+    lag = GaugeMetricFamily("ganglion_reader_lag_requests", "Requests that wait.", labels=["reader"])
+    for reader, waiting in lags.items():
+        lag.add_metric([reader], waiting)
+    labels = ["exporter", "data_type"]
+    size = GaugeMetricFamily("otelcol_exporter_queue_size", "About how many bytes wait in the journal.", labels=labels)
+    capacity = GaugeMetricFamily("otelcol_exporter_queue_capacity", "The journal's quota in bytes.", labels=labels)
+    for exporter, share in shares.items():
+        size.add_metric(exporter, share)
+        capacity.add_metric(exporter, quota)
+    yield from (lag, size, capacity)
 
 
 class _Supervised:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from ganglion_collector.errors import JournalLostError, RetryableError, StartError
 
-__all__ = ["READERS_SUFFIX", "StateFile", "states_left_behind"]
+__all__ = ["READERS_SUFFIX", "DamageError", "StateFile", "states_left_behind"]
 
 READERS_SUFFIX = ".readers.sqlite"
 """Ends the name of the file with the positions of a stream's readers, beside the stream's."""
@@ -26,7 +26,7 @@ _VERSION = 1
 _BUSY_SECONDS = 5.0
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE states (name TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT;
+CREATE TABLE states (name TEXT PRIMARY KEY, crc INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
 CREATE TABLE positions (
     journal TEXT NOT NULL, reader TEXT NOT NULL, sequence INTEGER NOT NULL, item INTEGER NOT NULL,
     PRIMARY KEY (journal, reader)
@@ -40,8 +40,8 @@ CREATE TABLE records (
 _logger = logging.getLogger(__name__)
 
 
-class _ForeignFileError(sqlite3.DatabaseError):
-    """A sound database, but not one of ours."""
+class DamageError(sqlite3.DatabaseError):
+    """What SQLite takes for sound and is not: another program's database, or bytes that have changed."""
 
 
 class StateFile:
@@ -56,16 +56,15 @@ class StateFile:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                self._connection = _open(path, owner)
+                self._connection, meta = _open(path, owner)
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
                 _move_aside(path, None, str(error))
-                self._connection = _open(path, owner)
+                self._connection, meta = _open(path, owner)
         except (sqlite3.Error, OSError) as error:
             raise StartError(f"cannot use {path}: {error}; make it writable") from error
         self._inode = path.stat().st_ino
-        meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
         self.identity = UUID(meta["identity"])
         self.owner: str = meta["owner"]
 
@@ -116,19 +115,21 @@ def states_left_behind(folder: Path, configured: Collection[str]) -> Iterator[tu
             yield owner, waiting
 
 
-def _open(path: Path, owner: str) -> sqlite3.Connection:
+def _open(path: Path, owner: str) -> tuple[sqlite3.Connection, dict[str, str]]:
     _make(path)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE")
-        with connection:
-            _prepare(connection, path, owner)
+        if not _is_prepared(connection, path):
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                _prepare(connection, path, owner)
+        meta = dict[str, str](connection.execute("SELECT key, value FROM meta").fetchall())
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, meta
 
 
 def _make(path: Path) -> None:
@@ -141,17 +142,21 @@ def _make(path: Path) -> None:
             os.fsync(descriptor)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, owner: str) -> None:
+def _is_prepared(connection: sqlite3.Connection, path: Path) -> bool:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application == _APPLICATION:
-        if version > _VERSION:
-            reason = f"{path} was written by a newer version (format {version})"
-            raise StartError(f"{reason}; run that version, or move the file away to begin anew")
+    if tables and application != _APPLICATION:
+        raise DamageError("the file belongs to another program")
+    if version > _VERSION:
+        reason = f"{path} was written by a newer version (format {version})"
+        raise StartError(f"{reason}; run that version, or move the file away to begin anew")
+    return bool(tables)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, owner: str) -> None:
+    if _is_prepared(connection, path):  # another process was first
         return
-    if tables:
-        raise _ForeignFileError("the file belongs to another program")
     for statement in _SCHEMA.split(";\n"):
         connection.execute(statement)
     rows = [("identity", str(uuid4())), ("owner", owner)]
@@ -198,4 +203,4 @@ def _folder(path: Path) -> Generator[int]:
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, _ForeignFileError) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, DamageError) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
