@@ -141,22 +141,27 @@ def test_markup_in_what_a_service_sent_stays_text(
             alert("ServiceLatencyHigh", "warning", service="a"),
         ),
         (
-            alert("GanglionTargetDown", "critical", job="ganglion"),
+            alert("GanglionTargetDown", "critical", job="ganglion", instance="a:8888", extent="one"),
+            alert("GanglionJournalNearlyFull", "critical", instance="b:8888"),
+            alert("GanglionJournalNearlyFull", "critical", instance="a:8888"),
+        ),
+        (
+            alert("GanglionTargetDown", "critical", job="ganglion", instance="a:8888", extent="all"),
+            alert("RagErrorRateHigh", "critical", service="a"),
+            alert("GanglionExportLag", "warning", instance="a:8888"),
+        ),
+        (
+            alert("GanglionTargetDown", "critical", job="ganglion_exporter", extent="all"),
+            alert("GanglionTargetDown", "critical", job="prometheus", extent="all"),
+            alert("RagErrorRateHigh", "critical", service="a"),
+        ),
+        (
+            alert("GanglionTargetDown", "critical", job="ganglion_exporter", extent="all"),
             alert("GanglionAlertsUndelivered", "critical"),
-            alert("GanglionJournalNearlyFull", "critical"),
-        ),
-        (
-            alert("GanglionTargetDown", "critical", job="ganglion_exporter"),
-            alert("GanglionTargetDown", "critical", job="prometheus"),
-            alert("RagErrorRateHigh", "critical", service="a"),
-        ),
-        (
-            alert("GanglionTargetDown", "critical", job="ganglion_exporter"),
-            alert("GanglionExportLag", "warning"),
-            alert("RagErrorRateHigh", "critical", service="a"),
+            alert("ServiceLatencyHigh", "warning", service="a"),
         ),
     ],
-    ids=["critical", "rag-errors", "rag-latency", "ganglion-down", "exporter-down", "exporter-down-only"],
+    ids=["critical", "rag-errors", "rag-latency", "one-down", "ganglion-down", "exporters-down", "way-of-alerts"],
 )
 def test_what_follows_from_another_alert_is_silent(
     cause: dict[str, Any],
@@ -177,6 +182,17 @@ def test_what_follows_from_another_alert_is_silent(
 
     eventually(lambda: len(states()) == 3 and "unprocessed" not in states().values())
     assert [state(one) for one in (cause, told, silent)] == ["active", "active", "suppressed"]
+
+
+def test_one_exporter_of_several_that_is_down_silences_no_service(
+    received: Received, alertmanager: MakeAlertmanager, tmp_path: Path
+) -> None:
+    server = alertmanager(configured(received, tmp_path / "configuration"))
+    server.send(
+        alert("GanglionTargetDown", "critical", job="ganglion_exporter", extent="one"),
+        alert("RagErrorRateHigh", "critical", service="a"),
+    )
+    eventually(lambda: [one["status"]["state"] for one in server.alerts()] == ["active", "active"])
 
 
 @pytest.mark.parametrize(("missing", "integration"), [("slack_api_url", "slack"), ("smtp_password", "email")])
