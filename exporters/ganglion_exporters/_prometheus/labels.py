@@ -127,13 +127,14 @@ def texts(attributes: Iterable[KeyValue]) -> dict[str, str]:
 
 def joined(entries: Iterable[_Entry], constant: Attributes | None, naming: Naming) -> Labels:
     """Return labels sorted by name; values of one name are joined by `;` in the order of their original keys."""
-    values: dict[str, str] = {}
+    parts: dict[str, list[str]] = {}
     for _, label, value in sorted(entries):
-        present = values.get(label)
-        values[label] = f"{present};{value}" if present and value else present or value
+        if value or label in _ALWAYS:
+            parts.setdefault(label, []).append(value)
     for key, value in (constant or {}).items():
-        values.setdefault(label_name(key, escaped=naming.escaped), value)
-    return tuple([_pair(name, values[name]) for name in sorted(values) if values[name] or name in _ALWAYS])
+        if value:
+            parts.setdefault(label_name(key, escaped=naming.escaped), [value])
+    return tuple([_pair(name, ";".join(filter(None, parts[name]))) for name in sorted(parts)])
 
 
 def _pair(name: str, value: str) -> tuple[str, str]:
