@@ -1,5 +1,6 @@
 """What a series stands at after its points, for how long, and how many series there may be."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -8,6 +9,8 @@ from ganglion_collector.metric_values import Buckets, ExponentialHistogram, Hist
 from ganglion_exporters._prometheus.model import Exemplar, Family, Kind, Labels, Point, Series, Temporality
 from ganglion_exporters.prometheus import saved
 from ganglion_exporters.prometheus.store import OVERFLOW, Limits, Store
+from hypothesis import given
+from hypothesis import strategies as st
 
 DELTA, CUMULATIVE, NONE = Temporality.DELTA, Temporality.CUMULATIVE, Temporality.UNSPECIFIED
 S = 10**9
@@ -362,6 +365,8 @@ def test_cumulative_series_past_the_limit_add_up_what_they_grow(clock: Clock) ->
     take(store, user(4, 3, 30, 25), user(2, 2, 30, 25))
     assert shown(store)["calls_total", OVERFLOW].value == 43, "a new sender and one that was restarted"
     assert store.overflowed == 8
+    take(store, user(5, 1, 22, 21))
+    assert shown(store)["calls_total", OVERFLOW].time == 30 * S, "its time never goes back"
 
 
 def test_cumulative_histograms_past_the_limit_add_up_what_they_grow(clock: Clock) -> None:
@@ -472,6 +477,38 @@ def test_series_do_not_grow_older_while_nothing_runs(clock: Clock) -> None:
     assert restored.expire() == 0
     later.seconds += 2
     assert restored.expire() == 2
+
+
+@st.composite
+def any_points(draw: st.DrawFn) -> Point:
+    name = draw(st.sampled_from(["calls_total", "calls", "wait", "wait_count", "level"]))
+    kind: Kind = draw(st.sampled_from(["counter", "histogram", "gauge"]))
+    numbers = st.integers(0, 2**63 - 1) | st.floats(0, 1e300)
+    histograms = st.builds(
+        lambda low, high: Histogram(low + high, float(low), (1.0,), (low, high)), st.integers(0, 9), st.integers(0, 9)
+    )
+    temporality = Temporality(draw(st.integers(0, 2)))
+    value = draw(st.none() | (histograms if kind == "histogram" else numbers))
+    labels = named(user=str(draw(st.integers(0, 4))))
+    return point(value, draw(st.integers(0, 20)), draw(st.integers(0, 20)), name, temporality, labels, kind)
+
+
+@given(st.lists(any_points(), max_size=40), st.integers(0, 40), st.integers(1, 8))
+def test_whatever_comes_a_restart_changes_nothing(points: list[Point], before: int, most: int) -> None:
+    clock = Clock()
+    whole, first, second = small(clock, most), small(clock, most), small(clock, most)
+    dropped = Counter(take(whole, *points))
+    split = Counter(take(first, *points[:before]))
+    saved.load(saved.save(first, "x"), "x", second)
+    split.update(take(second, *points[before:]))
+    assert split == dropped
+    assert shown(second) == shown(whole)
+    assert len(second) == len(whole) == len(shown(whole)) <= most + 2
+    samples = [family.name for family, _series in whole.families()]
+    assert len(samples) == len(set(samples))
+    clock.seconds += 4000
+    whole.expire()
+    assert (len(whole), whole.families()) == (0, [])
 
 
 STATE = msgspec.msgpack.decode(saved.save(filled(Clock()), "x"))
