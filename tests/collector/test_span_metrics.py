@@ -330,10 +330,15 @@ def test_a_state_of_other_buckets_is_refused() -> None:
         connector(histogram={"explicit": {"buckets": ["1ms"]}}).restore(spans.state())
 
 
-def test_a_state_survives_other_intervals() -> None:
+def test_a_state_survives_other_intervals_limits_and_exemplars() -> None:
     spans = connector()
     spans.consume(traces({"name": "a"}))
-    other = connector(metrics_flush_interval="15s", metrics_expiration="5m")
+    other = connector(
+        metrics_flush_interval="15s",
+        metrics_expiration="5m",
+        aggregation_cardinality_limit=5,
+        exemplars={"enabled": False},
+    )
     other.restore(spans.state())
     assert calls(other.flush(LATER)) == {"a": 1}
 

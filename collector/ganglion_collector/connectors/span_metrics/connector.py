@@ -34,6 +34,18 @@ __all__ = ["SpanMetricsConnector"]
 _TYPE = "span_metrics"
 _SCOPE = "spanmetricsconnector"
 _VERSION = 1
+_SHAPE = {
+    "aggregation_temporality",
+    "calls_dimensions",
+    "dimensions",
+    "events",
+    "exclude_dimensions",
+    "histogram",
+    "include_instrumentation_scope",
+    "namespace",
+    "resource_metrics_key_attributes",
+}
+"""Settings that say which series there are: with others the remembered ones are of no use."""
 _OVERFLOW: Attributes = (("otel.metric.overflow", (b"\x10\x01",)),)
 _KINDS: Mapping[int, str] = dict(zip(Span.SpanKind.values(), Span.SpanKind.keys(), strict=True))
 _STATUSES: Mapping[int, str] = dict(zip(Status.StatusCode.values(), Status.StatusCode.keys(), strict=True))
@@ -73,8 +85,7 @@ class SpanMetricsConnector:
         self._dimensions = _Places([*config.dimensions, *config.calls_dimensions, *config.histogram.dimensions])
         self._event_dimensions = _Places([*config.dimensions, *config.events.dimensions])
         self._delta = config.aggregation_temporality == "AGGREGATION_TEMPORALITY_DELTA"
-        shape = config.model_dump_json(exclude={"metrics_flush_interval", "metrics_expiration", "series_expiration"})
-        self._state = State(_VERSION, shape)
+        self._state = State(_VERSION, config.model_dump_json(include=_SHAPE))
         self._targets: dict[tuple[bytes, Attributes], dict[tuple[Plain | None, ...], _Target]] = {}
 
     @property
