@@ -153,7 +153,9 @@ def test_every_planted_fault_reaches_slack_and_the_mailbox(
 def test_a_collector_whose_destination_is_down_is_told(
     collector: MakeCollector, prometheus: MakePrometheus, tmp_path: Path
 ) -> None:
-    running = collector(simple(f'{{otlp_http: {{endpoint: "http://127.0.0.1:{free_port()}"}}}}', "logs: [otlp_http]"))
+    again = "retry_on_failure: {initial_interval: 200ms, max_interval: 200ms}"
+    exporter = f'{{otlp_http: {{endpoint: "http://127.0.0.1:{free_port()}", {again}}}}}'
+    running = collector(simple(exporter, "logs: [otlp_http]"))
     running.start()
     assert running.post("/v1/logs", logs().SerializeToString()) == 200
 
