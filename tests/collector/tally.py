@@ -21,8 +21,10 @@ from ganglion_collector.component import (
     Duration,
     ExporterConfig,
     ExporterFactory,
+    Position,
     ProcessorFactory,
     Signal,
+    Source,
 )
 from ganglion_collector.errors import PermanentError
 
@@ -146,6 +148,14 @@ class Till(Counts):
         return super().state()
 
 
+class Keeper(Ledger):
+    """Keeps the position with its data."""
+
+    async def position(self, source: Source) -> Position | None:
+        assert source
+        return None
+
+
 class EveryOtherConfig(Config): ...
 
 
@@ -175,6 +185,7 @@ class EveryOther:
 _LOGS = frozenset({Signal.LOGS})
 tally = ConnectorFactory("tally", TallyConfig, Tally, frozenset({(Signal.LOGS, Signal.LOGS)}))
 ledger = ExporterFactory("ledger", LedgerConfig, Ledger, _LOGS, shared=True)
+keeper = ExporterFactory("keeper", LedgerConfig, Keeper, _LOGS)
 till = ExporterFactory("till", TillConfig, Till, _LOGS)
 every_other = ProcessorFactory("every_other", EveryOtherConfig, EveryOther, _LOGS)
 
@@ -187,7 +198,7 @@ def tally_environ(folder: Path) -> dict[str, str]:
     module = "tests.collector.tally"
     (info / "entry_points.txt").write_text(
         f"[ganglion.connectors]\ntally = {module}:tally\n[ganglion.processors]\nevery_other = {module}:every_other\n"
-        f"[ganglion.exporters]\nledger = {module}:ledger\ntill = {module}:till\n"
+        f"[ganglion.exporters]\nledger = {module}:ledger\nkeeper = {module}:keeper\ntill = {module}:till\n"
         "notebook = tests.collector.notebook:factory\n"
     )
     return {"PYTHONPATH": f"{info.parent}{os.pathsep}{_ROOT}"}

@@ -1,20 +1,34 @@
 """From a configuration to what the processes hold."""
 
 import asyncio
+import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from ganglion_collector import pipeline
-from ganglion_collector.component import BatchBounds, ExporterConfig, Receiver, SendingQueueConfig, Signal
+from ganglion_collector.component import (
+    BatchBounds,
+    ExporterConfig,
+    Receiver,
+    Record,
+    SendingQueueConfig,
+    Signal,
+    Source,
+)
 from ganglion_collector.config import CollectorConfig, from_mapping
+from ganglion_collector.dead_letters import DeadLetter, DeadLetters
 from ganglion_collector.doorbell import Doorbell, make_doorbell
-from ganglion_collector.errors import RefusedError
+from ganglion_collector.errors import RefusedError, StartError
 from ganglion_collector.intake import Intake
 from ganglion_collector.journal.store import open_reader
+from ganglion_collector.replay import Outcome, replay
 
 from tests.collector.notebook import logs_payload
+from tests.collector.tally import tally_environ
 
 
 def _config(pipelines: Mapping[str, Any], **sections: Any) -> CollectorConfig:
@@ -36,6 +50,60 @@ BOTH = {
 def test_each_exporter_of_each_pipeline_is_a_route() -> None:
     names = [route.name for route in pipeline.routes(_config(BOTH))]
     assert names == ["logs/debug", "logs/debug/second", "traces/slow/debug"]
+
+
+CONNECTED = {
+    "logs": {"receivers": ["otlp"], "exporters": ["tally", "ledger"]},
+    "logs/both": {"receivers": ["otlp/second", "tally"], "exporters": ["ledger", "debug"]},
+    "logs/derived": {"receivers": ["tally"], "exporters": ["debug"]},
+}
+
+
+def _connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **sections: Any) -> CollectorConfig:
+    monkeypatch.syspath_prepend(tally_environ(tmp_path)["PYTHONPATH"].partition(os.pathsep)[0])
+    exporters = {"ledger": None, "debug": None, "keeper": None}
+    used = {"connectors": {"tally": None}, "exporters": exporters, **sections}
+    pipelines = used.pop("pipelines", CONNECTED)
+    return _config(pipelines, **used)
+
+
+def test_shared_exporter_and_connector_are_one_route_for_all_their_pipelines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _connected(tmp_path, monkeypatch)
+    found = {route.name: (route.component, list(pipeline.ways(config, route))) for route in pipeline.routes(config)}
+    way = pipeline.Way
+    both = [way("logs/both", None), way("logs/both", "tally")]
+    assert found == {
+        "tally": ("connector:tally", [way("logs", None)]),
+        "ledger": ("exporter:ledger", [way("logs", None), *both]),
+        "logs/both/debug": ("pipeline:logs/both/exporter:debug", both),
+        "logs/derived/debug": ("pipeline:logs/derived/exporter:debug", [way("logs/derived", "tally")]),
+    }
+    assert pipeline.journal_readers(config) == ("logs/tally", "logs/ledger", "logs/both/ledger", "logs/both/debug")
+    derived = ("logs/both/ledger", "logs/both/debug", "logs/derived/debug")
+    assert pipeline.stream_readers(config, "tally") == derived
+
+
+def test_exporter_that_keeps_its_position_does_not_go_with_what_changes_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipelines = {"logs": {"receivers": ["otlp"], "processors": ["every_other"], "exporters": ["keeper"]}}
+    config = _connected(tmp_path, monkeypatch, pipelines=pipelines, processors={"every_other": None}, connectors={})
+    (route,) = pipeline.routes(config)
+    places = pipeline.places(config, tmp_path)
+    places.run.mkdir()
+    reading, writing = make_doorbell()
+    with pytest.raises(StartError, match="take every_other out of the pipeline"):
+        pipeline.make_worker(pipeline.WorkerSettings(config, places, route), Doorbell(reading), _NoHealth())
+    os.close(reading)
+    os.close(writing)
+
+
+class _NoHealth:
+    def ok(self) -> None: ...
+
+    def failing(self, reason: str) -> None: ...
 
 
 def test_journal_is_in_the_home_folder_unless_set(tmp_path: Path) -> None:
@@ -142,3 +210,17 @@ async def test_memory_limiter_refuses_for_the_pipelines_that_have_it(tmp_path: P
 async def test_every_receiver_in_use_is_made(tmp_path: Path) -> None:
     _, receivers = await _receivers(_config(BOTH), tmp_path)
     assert list(receivers) == ["otlp", "otlp/second"]
+
+
+async def test_dead_letters_of_what_has_a_state_are_for_the_running_collector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _connected(tmp_path, monkeypatch)
+    outcomes: list[Outcome] = []
+    with closing(DeadLetters(tmp_path / "letters.sqlite")) as letters:
+        for reader in ("logs/tally", "logs/ledger"):
+            record = Record(1, Signal.LOGS, "otlp", 1, 1, logs_payload("a"))
+            letters.put(DeadLetter.of(record, Source(UUID(int=1), reader), "bad", 2))
+        await replay(config, letters, [letter.id for letter in letters.list()], outcomes.append)
+        assert letters.count() == 2
+    assert all("no other process can add to it; send its content" in outcome.problem for outcome in outcomes)
