@@ -1,17 +1,18 @@
 """Ganglion itself: what it took, what it delivered, what waits, how it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.boards.frame import COLLECTOR, assemble
-from deploy.grafana.boards.panels import About, Query, number, over_time, rows
-from deploy.grafana.boards.promql import INTERVAL, RANGE, own, quantile_of, total
+from deploy.grafana.boards.panels import About, Query, figure, over_time, rows
+from deploy.grafana.boards.promql import INTERVAL, RANGE, own, own_increase, quantile_of, total
 
 __all__ = ["dashboard"]
 
 _ITEMS = (("spans", "spans"), ("metric_points", "metric points"), ("log_records", "log records"))
 _ANY = ((1.0, "red"),)
+_STEP = "in the interval between two points"
 
 
 def dashboard() -> Dashboard:
@@ -35,13 +36,9 @@ def _rate(metric: str) -> str:
     return f"rate({own(metric)}[{INTERVAL}])"
 
 
-def _grown(metric: str, window: str = INTERVAL) -> str:
-    return f"increase({own(metric)}[{window}])"
-
-
-def _each(pattern: str, by: str) -> list[Query]:
+def _each(pattern: str, by: str, grown: Callable[[str], str] = _rate) -> list[Query]:
     legend = " ".join(f"{{{{{label}}}}}" for label in by.split(", "))
-    return [Query(total(by, _rate(pattern.format(items))), f"{words} {legend}") for items, words in _ITEMS]
+    return [Query(total(by, grown(pattern.format(items))), f"{words} {legend}") for items, words in _ITEMS]
 
 
 def _quantiles(histogram: str, by: str) -> list[Query]:
@@ -50,50 +47,47 @@ def _quantiles(histogram: str, by: str) -> list[Query]:
     return [Query(quantile_of(q, by, buckets), f"{legend} {name}".strip()) for q, name in ((0.5, "p50"), (0.95, "p95"))]
 
 
-def _figure(
-    title: str, description: str, unit: str, expression: str, steps: tuple[tuple[float, str], ...] = ()
-) -> Panel:
-    return number(About(title, description, unit, steps, width=4, height=4), Query(expression))
-
-
 def _over_time(title: str, description: str, unit: str, queries: Sequence[Query], *, stacked: bool = False) -> Panel:
     return over_time(About(title, description, unit, width=8), *queries, stacked=stacked)
 
 
 def _figures() -> tuple[Panel, ...]:
     sick = f"count({own('ganglion_component_healthy')} == 0) or vector(0)"
-    refused = " + ".join(f"sum({_grown(f'otelcol_receiver_refused_{items}', RANGE)})" for items, _ in _ITEMS)
+    refused = " + ".join(_or_0(own_increase(f"otelcol_receiver_refused_{items}", window=RANGE)) for items, _ in _ITEMS)
     fullest = f"max({own('ganglion_journal_size_bytes')} / on (instance) {own('ganglion_journal_quota_bytes')})"
     letters = total("", own("ganglion_dead_letters"))
-    restarts = total("", _grown("ganglion_process_restarts", RANGE))
+    restarts = total("", own_increase("ganglion_process_restarts", window=RANGE))
     full = ((0.8, "orange"), (0.95, "red"))
     return (
-        _figure("Unhealthy components", "Receivers and exporters that do not work now.", "short", sick, _ANY),
-        _figure(
+        figure("Unhealthy components", "Receivers and exporters that do not work now.", "short", sick, _ANY),
+        figure(
             "Behind",
             "Age of the oldest item that an exporter has in hand.",
             "s",
-            f"max({_age()}) or vector(0)",
+            f"max({_age()})",
             ((300.0, "red"),),
         ),
-        _figure("Journal", "How full the journal is.", "percentunit", fullest, full),
-        _figure("Dead letters", "Items set aside and still there.", "short", letters, _ANY),
-        _figure("Refused", "Items that senders were told to keep.", "short", _or_nothing(refused), _ANY),
-        _figure("Restarts", "Processes that ended and were started again.", "short", restarts, _ANY),
+        figure("Journal", "How full the journal is.", "percentunit", fullest, full),
+        figure("Dead letters", "Items set aside and still there.", "short", letters, _ANY),
+        figure("Refused", "Items that senders were told to keep.", "short", refused, _ANY),
+        figure("Restarts", "Processes that ended and were started again.", "short", restarts, _ANY),
     )
 
 
-def _or_nothing(expression: str) -> str:
-    return f"({expression}) or vector(0)"
+def _or_0(series: str) -> str:
+    return f"(sum({series}) or vector(0))"
 
 
 def _age() -> str:
-    return f"time() - ({own('ganglion_exporter_oldest_waiting_timestamp_seconds')} > 0)"
+    received = own("ganglion_exporter_oldest_waiting_timestamp_seconds")  # 0 while nothing waits
+    return f"(time() - ({received} > 0)) or {received}"
 
 
 def _receivers() -> tuple[Panel, ...]:
     by = "receiver, transport"
-    unwell = [*_each("otelcol_receiver_refused_{}", by), *_named(_each("otelcol_receiver_failed_{}", by), "failed:")]
+    refused = _each("otelcol_receiver_refused_{}", by, own_increase)
+    failed = _each("otelcol_receiver_failed_{}", by, own_increase)
+    repeated = Query(own_increase("ganglion_journal_duplicate_requests"), "duplicates")
     outcome = Query(
         total("receiver, transport, outcome", _rate("otelcol_receiver_requests")), "{{transport}} {{outcome}}"
     )
@@ -101,22 +95,20 @@ def _receivers() -> tuple[Panel, ...]:
         _over_time(
             "Accepted", "Items acknowledged, durable, a second.", "cps", _each("otelcol_receiver_accepted_{}", by)
         ),
-        _over_time(
-            "Refused and failed", "Items refused, or not taken because of an internal error, a second.", "cps", unwell
-        ),
         _over_time("Requests", "Requests a second by outcome.", "reqps", [outcome], stacked=True),
+        _over_time("Duplicates", f"Retried requests, recognised and stored once, {_STEP}.", "short", [repeated]),
+        _over_time("Refused", f"Items that senders were told to keep, {_STEP}.", "short", refused, stacked=True),
+        _over_time("Lost", f"Items not taken because of an internal error, {_STEP}.", "short", failed, stacked=True),
     )
-
-
-def _named(queries: list[Query], prefix: str) -> list[Query]:
-    return [Query(query.expression, f"{prefix} {query.legend}") for query in queries]
 
 
 def _exporters() -> tuple[Panel, ...]:
     by = "exporter, data_type"
     legend = "{{exporter}} {{data_type}}"
     fill = f"{own('otelcol_exporter_queue_size')} / ignoring (__name__) ({own('otelcol_exporter_queue_capacity')} > 0)"
-    aside = Query(total(f"{by}, reason", _grown("ganglion_exporter_dead_lettered_items")), f"{legend} {{{{reason}}}}")
+    aside = Query(
+        total(f"{by}, reason", own_increase("ganglion_exporter_dead_lettered_items")), f"{legend} {{{{reason}}}}"
+    )
     return (
         _over_time(
             "Sent", "Items that the destination has, a second.", "cps", _each("otelcol_exporter_sent_{}", "exporter")
@@ -149,7 +141,7 @@ def _exporters() -> tuple[Panel, ...]:
         ),
         _over_time(
             "Set aside",
-            "Items moved to the dead letters in the interval between two points.",
+            f"Items moved to the dead letters {_STEP}.",
             "short",
             [aside],
             stacked=True,
@@ -163,7 +155,6 @@ def _journal() -> tuple[Panel, ...]:
         Query(_rate("ganglion_journal_appended_bytes"), "appended"),
         Query(_rate("ganglion_journal_trimmed_bytes"), "trimmed"),
     ]
-    repeated = Query(_grown("ganglion_journal_duplicate_requests"), "duplicates")
     return (
         _over_time("Size", "On disk, and its quota.", "bytes", size),
         _over_time("In and out", "Bytes appended, and bytes given back.", "Bps", flow),
@@ -179,20 +170,18 @@ def _journal() -> tuple[Panel, ...]:
             "short",
             _quantiles("ganglion_journal_commit_requests", ""),
         ),
-        _over_time(
-            "Retried requests", "Recognised, and stored once, in the interval between two points.", "short", [repeated]
-        ),
     )
 
 
 def _metrics() -> tuple[Panel, ...]:
-    dropped = Query(total("reason", _grown("ganglion_prometheus_dropped_points")), "points dropped, {{reason}}")
-    overflowed = Query(total("", _grown("ganglion_prometheus_overflowed_points")), "points past max_series")
-    expired = Query(total("", _grown("ganglion_prometheus_expired_series")), "series expired")
+    dropped = Query(total("reason", own_increase("ganglion_prometheus_dropped_points")), "points dropped, {{reason}}")
+    overflowed = Query(total("", own_increase("ganglion_prometheus_overflowed_points")), "points past max_series")
+    expired = Query(total("", own_increase("ganglion_prometheus_expired_series")), "series expired")
     left_out = Query(
-        total("component, reason", _grown("ganglion_component_dropped_items")), "{{component}} dropped, {{reason}}"
+        total("component, reason", own_increase("ganglion_component_dropped_items")),
+        "{{component}} dropped, {{reason}}",
     )
-    over = Query(total("component", _grown("ganglion_component_overflow_items")), "{{component}} overflow")
+    over = Query(total("component", own_increase("ganglion_component_overflow_items")), "{{component}} overflow")
     return (
         _over_time(
             "Series",
@@ -213,7 +202,7 @@ def _metrics() -> tuple[Panel, ...]:
 
 
 def _processes() -> tuple[Panel, ...]:
-    restarts = Query(_grown("ganglion_process_restarts"), "{{process}}")
+    restarts = Query(own_increase("ganglion_process_restarts"), "{{process}}")
     health = rows(
         About("Components", "1 works, 0 does not.", "short", ((0.0, "red"), (1.0, "green")), width=24, height=8),
         Query(f"max by (instance, component) ({own('ganglion_component_healthy')})"),

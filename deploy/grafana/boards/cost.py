@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.boards import tables
 from deploy.grafana.boards.frame import ENVIRONMENT, LAYER, MODEL, SERVICE, assemble
-from deploy.grafana.boards.panels import About, Query, bars, number, over_time, rows_of_sql
+from deploy.grafana.boards.panels import About, Query, bars, figure, over_time, rows_of_sql
 from deploy.grafana.boards.promql import RANGE, increase, mean, quantile, rate, total
 from deploy.grafana.boards.sql import LOGS
 
@@ -33,8 +33,8 @@ def dashboard() -> Dashboard:
 
 def spent(*matchers: str) -> Panel:
     """Return what was spent in the time range."""
-    about = About("Cost", "US dollars, from the events that say what they cost.", "currencyUSD", width=4, height=4)
-    return number(about, Query(total("", increase(_COST, *matchers, window=RANGE))))
+    cost = total("", increase(_COST, *matchers, window=RANGE))
+    return figure("Cost", "US dollars, from the events that say what they cost.", "currencyUSD", cost)
 
 
 def by_layer(*matchers: str) -> Panel:
@@ -61,13 +61,13 @@ def _figures() -> tuple[Panel, ...]:
     used = total("", increase(f"{_TOKENS}_sum", _MODEL, window=RANGE))
     return (
         spent(_LAYER, _MODEL),
-        number(
-            About(
-                "Cost per answer", "Per successful operation of the layer generation.", "currencyUSD", width=4, height=4
-            ),
-            Query(f"{cost} / ({answers} > 0)"),
+        figure(
+            "Cost per answer",
+            "Per successful operation of the layer generation.",
+            "currencyUSD",
+            f"{cost} / ({answers} > 0)",
         ),
-        number(About("Tokens", "Of language and embedding models.", "short", width=4, height=4), Query(used)),
+        figure("Tokens", "Of language and embedding models.", "short", used),
     )
 
 

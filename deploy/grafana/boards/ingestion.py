@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.boards import tables
 from deploy.grafana.boards.frame import ENVIRONMENT, MODEL, SERVICE, assemble
-from deploy.grafana.boards.panels import About, Query, bars, number, over_time, over_time_sql, rows_of_sql
+from deploy.grafana.boards.panels import About, Query, bars, figure, over_time, over_time_sql, rows_of_sql
 from deploy.grafana.boards.promql import RANGE, increase, quantile, rate, ratio, total
 from deploy.grafana.boards.sql import LOGS
 
@@ -41,19 +41,13 @@ def _figures() -> tuple[Panel, ...]:
     slow = quantile(0.95, "", _LATENCY, _LAYER, window=RANGE)
     spent = total("", increase("rag_cost_usd_total", _LAYER, 'model=~"$model"', window=RANGE))
     return (
-        _figure("Operations", "Operations of the layer ingestion.", "short", operations),
-        _figure("Failed", "Errors per operation.", "percentunit", ratio(errors, operations), _ERRORS),
-        _figure("Latency, p95", "Of the operations of the layer.", "ms", slow, ((10_000.0, "red"),)),
-        _figure("Documents", "Documents parsed.", "short", documents),
-        _figure("Chunks", "Chunks created.", "short", chunks),
-        _figure("Cost", "What embeddings and enrichment cost.", "currencyUSD", spent),
+        figure("Operations", "Operations of the layer ingestion.", "short", operations),
+        figure("Failed", "Errors per operation.", "percentunit", ratio(errors, operations), _ERRORS),
+        figure("Latency, p95", "Of the operations of the layer.", "ms", slow, ((10_000.0, "red"),)),
+        figure("Documents", "Documents parsed.", "short", documents),
+        figure("Chunks", "Chunks created.", "short", chunks),
+        figure("Cost", "What embeddings and enrichment cost.", "currencyUSD", spent),
     )
-
-
-def _figure(
-    title: str, description: str, unit: str, expression: str, steps: tuple[tuple[float, str], ...] = ()
-) -> Panel:
-    return number(About(title, description, unit, steps, width=4, height=4), Query(expression))
 
 
 def _operations() -> tuple[Panel, ...]:

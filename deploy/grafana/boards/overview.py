@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.boards import cost, quality, tables
 from deploy.grafana.boards.frame import ENVIRONMENT, LAYER, SERVICE, assemble
-from deploy.grafana.boards.panels import About, Query, alert_table, number, over_time
+from deploy.grafana.boards.panels import About, Query, alert_table, figure, over_time
 from deploy.grafana.boards.promql import RANGE, current, increase, quantile, rate, ratio, total
 
 __all__ = ["dashboard"]
@@ -42,21 +42,15 @@ def _figures() -> tuple[Panel, ...]:
     operations = total("", increase("rag_requests_total", _LAYER, window=RANGE))
     slowest = quantile(0.95, "", _DURATION, _ENTRY, window=RANGE)
     return (
-        _figure("Requests", "What the services were asked for: server and consumer spans.", "short", requests),
-        _figure(
+        figure("Requests", "What the services were asked for: server and consumer spans.", "short", requests),
+        figure(
             "Failed requests", "Share of these spans with an error.", "percentunit", ratio(failed, requests), _ERRORS
         ),
-        _figure("Failed operations", "Errors in operations.", "percentunit", ratio(errors, operations), _ERRORS),
-        _figure("Latency, p95", "Of server and consumer spans.", "ms", slowest, _SLOW),
+        figure("Failed operations", "Errors in operations.", "percentunit", ratio(errors, operations), _ERRORS),
+        figure("Latency, p95", "Of server and consumer spans.", "ms", slowest, _SLOW),
         cost.spent(),
         quality.hallucinated_share(),
     )
-
-
-def _figure(
-    title: str, description: str, unit: str, expression: str, steps: tuple[tuple[float, str], ...] = ()
-) -> Panel:
-    return number(About(title, description, unit, steps, width=4, height=4), Query(expression))
 
 
 def _services() -> tuple[Panel, ...]:

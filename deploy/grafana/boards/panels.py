@@ -30,6 +30,7 @@ __all__ = [
     "Query",
     "alert_table",
     "bars",
+    "figure",
     "number",
     "over_time",
     "over_time_sql",
@@ -99,6 +100,11 @@ def number(about: About, query: Query) -> Panel:
     panel.color_mode(look.BigValueColorMode.VALUE).graph_mode(look.BigValueGraphMode.NONE)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"])).no_value("none")
     return panel.with_target(_target(query, "A").instant()).build()
+
+
+def figure(title: str, description: str, unit: str, expression: str, steps: Steps = ()) -> Panel:
+    """Return a small number over the whole time range."""
+    return number(About(title, description, unit, steps, width=4, height=4), Query(expression))
 
 
 def bars(about: About, *queries: Query) -> Panel:

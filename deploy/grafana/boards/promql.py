@@ -10,6 +10,7 @@ __all__ = [
     "increase",
     "mean",
     "own",
+    "own_increase",
     "quantile",
     "quantile_of",
     "rate",
@@ -44,10 +45,12 @@ def increase(metric: str, *matchers: str, window: str = INTERVAL) -> str:
     A counter begins to exist with its first event, of which PromQL's own increase() sees nothing: a new series counts
     with its whole value, if the exporter was scraped a window ago. So do the rules in deploy/prometheus.
     """
-    series = _selector(metric, matchers)
-    scraped = f'up{{job="ganglion_exporter"}} offset {window} == 1'
-    grown = f"({series} unless {series} offset {window} and on () {scraped}) or increase({series}[{window}])"
-    return f"(({grown}) {_IN_ENVIRONMENT})"
+    return f"({_grown(_selector(metric, matchers), 'ganglion_exporter', window)} {_IN_ENVIRONMENT})"
+
+
+def own_increase(metric: str, *matchers: str, window: str = INTERVAL) -> str:
+    """Return by how much each of Ganglion's own counters grew within `window`, a new one by its whole value."""
+    return _grown(own(metric, *matchers), "ganglion", window)
 
 
 def rate(metric: str, *matchers: str) -> str:
@@ -79,6 +82,11 @@ def mean(by: str, metric: str, *matchers: str, window: str = INTERVAL) -> str:
     """Return the mean of a service's histogram."""
     sums, counts = (total(by, increase(f"{metric}_{part}", *matchers, window=window)) for part in ("sum", "count"))
     return f"{sums} / ({counts} > 0)"
+
+
+def _grown(series: str, job: str, window: str) -> str:
+    scraped = f'up{{job="{job}"}} offset {window} == 1'
+    return f"(({series} unless {series} offset {window} and on () {scraped}) or increase({series}[{window}]))"
 
 
 def _selector(metric: str, matchers: tuple[str, ...]) -> str:

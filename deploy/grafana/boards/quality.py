@@ -3,8 +3,8 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.boards.frame import ENVIRONMENT, SERVICE, assemble
-from deploy.grafana.boards.panels import About, Query, bars, number, over_time, rows_of_sql
-from deploy.grafana.boards.promql import RANGE, increase, mean, quantile, rate, ratio, total
+from deploy.grafana.boards.panels import About, Query, bars, figure, over_time, rows_of_sql
+from deploy.grafana.boards.promql import INTERVAL, RANGE, increase, mean, quantile, rate, ratio, total
 from deploy.grafana.boards.sql import LOGS
 
 __all__ = ["dashboard", "hallucinated_share", "hallucinations", "scores"]
@@ -30,8 +30,8 @@ def dashboard() -> Dashboard:
 def scores() -> Panel:
     """Return the trend of the mean scores."""
     return over_time(
-        About("RAGAS", "Mean of each score, 0 to 1; points are traces.", "percentunit"),
-        Query(mean("metric", _SCORE), "{{metric}}", exemplars=True),
+        About("RAGAS", "Mean of each score, 0 to 1.", "percentunit"),
+        Query(mean("metric", _SCORE), "{{metric}}"),
         most=1,
     )
 
@@ -46,13 +46,10 @@ def hallucinations() -> Panel:
 
 def hallucinated_share() -> Panel:
     """Return the share of hallucinated claims in the time range."""
-    return number(
-        About("Hallucinated claims", "Share of the claims checked.", "percentunit", _HALLUCINATING, width=4, height=4),
-        Query(_share(window=RANGE)),
-    )
+    return figure("Hallucinated claims", "Share of the claims checked.", "percentunit", _share(RANGE), _HALLUCINATING)
 
 
-def _share(window: str = "$__rate_interval") -> str:
+def _share(window: str = INTERVAL) -> str:
     wrong, claims = (
         total("", increase(f"rag_{name}_total", window=window)) for name in ("hallucinated_claims", "claims")
     )
@@ -67,13 +64,8 @@ def _figures() -> tuple[Panel, ...]:
     poor_steps = ((0.1, "orange"), (0.3, "red"))
     return (
         hallucinated_share(),
-        number(About("Claims checked", "Claims of answers.", "short", width=4, height=4), Query(claims)),
-        number(
-            About(
-                "Poor answers", "Share of the answers in the tier poor.", "percentunit", poor_steps, width=4, height=4
-            ),
-            Query(ratio(poor, tiers)),
-        ),
+        figure("Claims checked", "Claims of answers.", "short", claims),
+        figure("Poor answers", "Share of the answers in the tier poor.", "percentunit", ratio(poor, tiers), poor_steps),
     )
 
 
