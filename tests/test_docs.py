@@ -90,12 +90,14 @@ def test_the_shipped_configuration_takes_its_addresses_from_the_environment() ->
         "GANGLION_HEALTH_ENDPOINT": "localhost:3",
         "GANGLION_METRICS_HOST": "127.0.0.1",
         "GANGLION_METRICS_PORT": "4",
+        "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT": "localhost:5",
     }
     config = load([str(ROOT / "otel-collector.yaml")], environ=environ)
 
     protocols = config.raw["receivers"]["otlp"]["protocols"]
     assert [protocols[name]["endpoint"] for name in ("grpc", "http")] == ["localhost:1", "localhost:2"]
     assert config.raw["extensions"]["health_check"]["endpoint"] == "localhost:3"
+    assert config.raw["exporters"]["prometheus"]["endpoint"] == "localhost:5"
     assert (config.telemetry.metrics.host, config.telemetry.metrics.port) == ("127.0.0.1", 4)
 
 

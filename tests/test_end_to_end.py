@@ -13,6 +13,7 @@ import pytest
 
 from examples import plain_demo as demo
 from examples import running
+from tests.fix_collector import eventually
 
 DEMO = [sys.executable, str(Path(__file__).parents[1] / "examples" / "demo.py")]
 
@@ -30,6 +31,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
         "GANGLION_OTLP_HTTP_ENDPOINT": "127.0.0.1:0",
         "GANGLION_HEALTH_ENDPOINT": "127.0.0.1:0",
         "GANGLION_METRICS_PORT": "0",
+        "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT": "127.0.0.1:0",
         "NO_COLOR": "1",
         "COLUMNS": "120",
     }
@@ -109,6 +111,21 @@ def test_metrics_of_the_service_arrive_too(used: dict[str, Any], environ: Mappin
         page = answer.read().decode()
     accepted = re.findall(r"^otelcol_receiver_accepted_metric_points\{.*\} (\S+)$", page, re.MULTILINE)
     assert sum(map(float, accepted)) > 0
+
+
+def test_metrics_of_the_service_and_of_its_spans_are_there_for_prometheus(
+    used: dict[str, Any], environ: Mapping[str, str]
+) -> None:
+    assert used
+    address = running.collector_addresses(environ)["prometheus"]
+
+    def samples() -> list[str]:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            return [line for line in answer.read().decode().splitlines() if 'job="document-search"' in line]
+
+    names = ("http_server_", "traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds_bucket")
+    # The shipped configuration sends what it made of spans every 15 s.
+    eventually(lambda: all(any(line.startswith(name) for line in samples()) for name in names), timeout=30)
 
 
 def test_the_demo_shows_a_trace(environ: Mapping[str, str]) -> None:

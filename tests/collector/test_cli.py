@@ -30,7 +30,12 @@ receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}}
 exporters: {debug: }
 service: {pipelines: {logs: {receivers: [otlp], exporters: [debug]}}}
 """
-_PORTS = ("GANGLION_OTLP_GRPC_ENDPOINT", "GANGLION_OTLP_HTTP_ENDPOINT", "GANGLION_HEALTH_ENDPOINT")
+_PORTS = (
+    "GANGLION_OTLP_GRPC_ENDPOINT",
+    "GANGLION_OTLP_HTTP_ENDPOINT",
+    "GANGLION_HEALTH_ENDPOINT",
+    "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT",
+)
 
 
 @pytest.fixture
@@ -227,7 +232,7 @@ def test_up_brings_everything_and_down_ends_it_even_after_a_kill(ganglion: Insta
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("setting", ["GANGLION_OTLP_GRPC_ENDPOINT", "GANGLION_HEALTH_ENDPOINT"])
+@pytest.mark.parametrize("setting", [name for name in _PORTS if "HTTP" not in name])
 def test_port_taken_names_the_setting_and_leaves_nothing_running(ganglion: Installed, setting: str) -> None:
     with socket.create_server(("127.0.0.1", int(ganglion.port(setting)))):
         up = ganglion("up")

@@ -84,7 +84,7 @@ async def a_test_of_ones_own() -> None:
 
 def a_configuration(environ: Mapping[str, str]) -> tuple[str, ...]:
     try:
-        loaded = config.load(["otel-collector.yaml"], sets=["exporters::debug::verbosity=basic"], environ=environ)
+        loaded = config.load(["otel-collector.yaml"], sets=["exporters::prometheus::max_series=1000"], environ=environ)
     except InvalidConfigError as invalid:
         return tuple(f"{error.path}: {error.reason}; {error.hint}" for error in invalid.errors)
     return loaded.warnings
