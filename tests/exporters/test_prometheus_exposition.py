@@ -242,7 +242,7 @@ def test_a_state_set_has_its_label() -> None:
     "value",
     [
         Histogram(3, None, (1.0,), (1, 2)),
-        Histogram(3, -5.0, (-1.0, 1.0), (1, 1, 1)),
+        Histogram(3, 5.0, (-1.0, 1.0), (1, 1, 1)),
         Histogram(3, math.nan, (), (3,)),
         exponential(Buckets(0, (1,)), sum=-4.0),
         Summary(3, -1.0, ((0.5, -2.0),)),
