@@ -292,6 +292,15 @@ async def test_protocol_2_has_symbols_metadata_and_start_times() -> None:
     assert (size.metadata.type, symbols[size.metadata.unit_ref], size.histograms[0].count_int) == (3, "bytes", 6)
 
 
+async def test_what_goes_up_and_down_has_no_start_time() -> None:
+    point = otlp.NumberDataPoint(as_double=1, start_time_unix_nano=NOW - S, time_unix_nano=NOW)
+    data = otlp.Sum(data_points=[point], aggregation_temporality=otlp.AGGREGATION_TEMPORALITY_CUMULATIVE)
+    config = {**VERSION_2, "export_created_metric": {"enabled": True}}
+    async with OTLPSink(written) as sink, exporting(sink.http_endpoint, **config) as exporter:
+        await exporter.export(batch(otlp.Metric(name="queue", sum=data)))
+    assert [series.created_timestamp for series in message_2(sink.requests[0]).timeseries] == [0, 0]
+
+
 async def test_protocol_2_believes_what_the_receiver_has_written() -> None:
     answer = Answer(http_headers={WRITTEN: "1"})
     async with OTLPSink(answer) as sink, exporting(sink.http_endpoint, **VERSION_2) as exporter:

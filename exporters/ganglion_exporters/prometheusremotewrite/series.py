@@ -79,9 +79,9 @@ class Collected:
                 series = self._of(point, name)
                 series.samples[time] = float(value)
                 series.exemplars += point.exemplars
-        if self._created and point.start and point.family.kind != "gauge":
+        if self._created and _start(point):
             base = name.removesuffix("_total")
-            self._of(point, f"{base}_created").samples[time] = point.start / 1e9
+            self._of(point, f"{base}_created").samples[time] = _start(point) / 1e9
 
     def _histogram(self, point: Point, value: Histogram, time: int) -> None:
         shape = classic(value, point.family.unit)
@@ -115,6 +115,11 @@ class Collected:
             own = (("__name__", name), label) if label else (("__name__", name),)
             # An empty label is none; Prometheus finds no series for exemplars of one that has it.
             labels = tuple(sorted(label for label in (*point.labels, *own) if label[1]))
-            series = self._series[key] = TimeSeries(point.family, labels, point.start)
-        series.start = point.start or series.start
+            series = self._series[key] = TimeSeries(point.family, labels, _start(point))
+        series.start = _start(point) or series.start
         return series
+
+
+def _start(point: Point) -> int:
+    """Return when what counts began to count; nothing else has a beginning in Prometheus."""
+    return point.start if point.family.kind in {"counter", "histogram", "summary"} else 0
