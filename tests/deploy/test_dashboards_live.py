@@ -25,7 +25,7 @@ from tests.fix_prometheus import MakePrometheus, RunningPrometheus
 
 pytestmark = pytest.mark.timeout(90)
 
-WINDOW = "2s"  # four scrapes
+WINDOW = "3s"  # six scrapes
 COLLECTOR = """\
 connectors:
   span_metrics: {{metrics_flush_interval: 500ms}}
@@ -81,7 +81,7 @@ class Live:
 def prometheus_text(collector: RunningCollector) -> str:
     """Return the shipped configuration, which scrapes this collector, and often."""
     shipped = yaml.safe_load((SHIPPED / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
-    shipped["global"] |= {"scrape_interval": "500ms", "scrape_timeout": "400ms", "evaluation_interval": "1s"}
+    shipped["global"] |= {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"}
     shipped["rule_files"] = [str(SHIPPED / "prometheus" / "rules" / "*.yml")]
     targets = {"ganglion_exporter": "prometheus", "ganglion": "metrics"}
     shipped["scrape_configs"] = [job for job in shipped["scrape_configs"] if job["job_name"] in targets]
@@ -119,14 +119,14 @@ def use(collector: RunningCollector, prometheus: RunningPrometheus, dsn: str) ->
     }
     with running.running_service(rag_demo.PROGRAM, telling) as service:
         outcome = asyncio.run(rag_demo.send_requests(service.url))
-    eventually(lambda: len(rows(dsn, "SELECT 1 FROM logs")) >= len(rag_demo.logs_of(service)), timeout=20)
+    eventually(lambda: len(rows(dsn, "SELECT 1 FROM logs")) >= len(rag_demo.logs_of(service)), timeout=40)
     for counted, stored in (
         ("sum(traces_span_metrics_calls_total)", "SELECT 1 FROM spans"),
         ("sum(rag_requests_total)", "SELECT 1 FROM spans WHERE attributes ? 'rag.operation'"),
     ):
-        eventually(lambda: value(prometheus, counted) == len(rows(dsn, stored)), timeout=20)  # noqa: B023 (called here)
+        eventually(lambda: value(prometheus, counted) == len(rows(dsn, stored)), timeout=40)  # noqa: B023 (called here)
     # Prometheus reads a counter twice before it says by how much it grew.
-    eventually(lambda: value(prometheus, "min(count_over_time(rag_requests_total[2s]))") >= 3, timeout=10)
+    eventually(lambda: value(prometheus, "min(count_over_time(rag_requests_total[3s]))") >= 4, timeout=20)
     return Live(prometheus, dsn, set(outcome.users), started, time.time())
 
 
