@@ -19,7 +19,7 @@ from uuid import UUID
 from ganglion_collector.component import BatchBounds, Derived, Position, Record
 from ganglion_collector.errors import RetryableError
 from ganglion_collector.otlp import Signal
-from ganglion_collector.state_file import READERS_SUFFIX, StateFile
+from ganglion_collector.state_file import READERS_SUFFIX, StateFile, locked_folder
 
 __all__ = ["DerivedReader", "ReaderPositions", "append_records", "trim_records"]
 
@@ -91,10 +91,11 @@ class ReaderPositions:
                 self._path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
             )
             self._connection = connection
-            self._path.chmod(0o600)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(_POSITIONS)
+            with locked_folder(self._path.parent):
+                self._path.chmod(0o600)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(_POSITIONS)
         return self._connection
 
 

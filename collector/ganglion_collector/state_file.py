@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from ganglion_collector.errors import JournalLostError, RetryableError, StartError
 
-__all__ = ["READERS_SUFFIX", "DamageError", "StateFile", "states_left_behind"]
+__all__ = ["READERS_SUFFIX", "DamageError", "StateFile", "locked_folder", "states_left_behind"]
 
 READERS_SUFFIX = ".readers.sqlite"
 """Ends the name of the file with the positions of a stream's readers, beside the stream's."""
@@ -56,12 +56,12 @@ class StateFile:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                self._connection, meta = _open(path, owner)
+                self._connection, meta = _open_alone(path, owner)
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
                 _move_aside(path, None, str(error))
-                self._connection, meta = _open(path, owner)
+                self._connection, meta = _open_alone(path, owner)
         except (sqlite3.Error, OSError) as error:
             raise StartError(f"cannot use {path}: {error}; make it writable") from error
         self._inode = path.stat().st_ino
@@ -113,6 +113,11 @@ def states_left_behind(folder: Path, configured: Collection[str]) -> Iterator[tu
             (owner,) = connection.execute("SELECT value FROM meta WHERE key = 'owner'").fetchone()
             (waiting,) = connection.execute("SELECT count(*) FROM records").fetchone()
             yield owner, waiting
+
+
+def _open_alone(path: Path, owner: str) -> tuple[sqlite3.Connection, dict[str, str]]:
+    with locked_folder(path.parent):
+        return _open(path, owner)
 
 
 def _open(path: Path, owner: str) -> tuple[sqlite3.Connection, dict[str, str]]:
@@ -167,8 +172,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, owner: str) -> None:
 
 def _move_aside(path: Path, inode: int | None, reason: str) -> None:
     """Move a damaged file away, unless another process was first; `inode` is the one that was found damaged."""
-    with _folder(path.parent) as folder:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with locked_folder(path.parent) as folder:
         try:
             if (inode is None and _is_sound(path)) or (inode is not None and path.stat().st_ino != inode):
                 return
@@ -190,6 +194,14 @@ def _is_sound(path: Path) -> bool:
     except sqlite3.Error:
         return False
     return bool(application == _APPLICATION)
+
+
+@contextlib.contextmanager
+def locked_folder(path: Path) -> Generator[int]:
+    """Keep other processes from opening a file of the folder anew: two that make it WAL at once lock each other out."""
+    with _folder(path) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
 
 
 @contextlib.contextmanager

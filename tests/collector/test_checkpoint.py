@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from ganglion_collector.checkpoint import Checkpoint, Saved
 from ganglion_collector.component import Derived, Position, Source
+from ganglion_collector.derived import DerivedReader
 from ganglion_collector.errors import JournalLostError, RetryableError, StartError
 from ganglion_collector.otlp import Signal
 from ganglion_collector.state_file import states_left_behind
@@ -169,3 +172,16 @@ def test_file_of_a_component_that_left_the_configuration_is_told_with_its_output
     assert list(states_left_behind(path.parent, ["other.sqlite"])) == [("tally", 2)]
     assert list(states_left_behind(path.parent, [path.name])) == []
     assert list(states_left_behind(path.parent / "none", [])) == []
+
+
+def _identity(path: Path) -> str:
+    with closing(DerivedReader(path, "tally", "r")) as reader:
+        reader.commit(Position(1))
+        return str(reader.identity)
+
+
+def test_processes_that_open_a_new_file_at_once_have_the_same_one(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        for number in range(10):
+            path = tmp_path / f"{number}" / "key.sqlite"
+            assert len(set(pool.map(_identity, [path] * 4))) == 1
