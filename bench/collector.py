@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,32 @@ from urllib.request import urlopen
 
 from bench.processes import free_port, listens, started, wait_until
 
-__all__ = ["Collector", "running_collector", "write_configuration"]
+__all__ = ["Collector", "Flow", "page_sums", "running_collector", "write_configuration"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What is behind the OTLP receiver: components by id, and exporters and connectors by signal.
+
+    Metrics come from the connectors too.
+    """
+
+    exporters: Mapping[str, object]
+    connectors: Mapping[str, object]
+    ends: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, exporters: Mapping[str, object]) -> "Flow":
+        """Logs and traces to every exporter."""
+        return cls(exporters, {}, {"logs": list(exporters), "traces": list(exporters)})
+
+    @property
+    def pipelines(self) -> Mapping[str, object]:
+        made = {"metrics": ["otlp", *self.connectors]}
+        return {
+            signal: {"receivers": made.get(signal, ["otlp"]), "exporters": list(ends)}
+            for signal, ends in self.ends.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +59,30 @@ class Collector:
 
     def metric(self, name: str) -> float:
         """Return the sum over all labels of one of the collector's own metrics, 0 if it is not there."""
-        with urlopen(f"http://{self.metrics}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        values = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
-        return sum(float(value) for series, value in values if series.partition("{")[0] == name)
+        return page_sums(self.metrics, [name])[name]
 
 
-def _configuration(collector: Collector, exporters: dict[str, object], quota_mib: int) -> dict[str, object]:
+def page_sums(address: str, names: Iterable[str]) -> dict[str, float]:
+    """Return the sum of all samples of each name on a page for Prometheus, 0 where there is none."""
+    with urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    sums = dict.fromkeys(names, 0.0)
+    for line in lines:
+        series, _, value = line.rpartition(" ")
+        name = series.partition("{")[0]
+        if name in sums:
+            sums[name] += float(value)
+    return sums
+
+
+def _configuration(collector: Collector, flow: Flow, quota_mib: int) -> dict[str, object]:
     host, _, port = collector.metrics.partition(":")
     reader = {"pull": {"exporter": {"prometheus": {"host": host, "port": int(port)}}}}
     protocols = {"grpc": {"endpoint": collector.grpc}, "http": {"endpoint": collector.http}}
-    pipeline = {"receivers": ["otlp"], "exporters": list(exporters)}
     return {
         "receivers": {"otlp": {"protocols": protocols}},
-        "exporters": exporters,
+        "exporters": flow.exporters,
+        "connectors": flow.connectors,
         "extensions": {
             "journal": {"directory": str(collector.home / "journal"), "quota_mib": quota_mib},
             "health_check": {"endpoint": collector.health},
@@ -55,17 +90,17 @@ def _configuration(collector: Collector, exporters: dict[str, object], quota_mib
         "service": {
             "extensions": ["journal", "health_check"],
             "telemetry": {"metrics": {"readers": [reader]}, "logs": {"level": "WARN"}},
-            "pipelines": {"logs": pipeline, "traces": pipeline},
+            "pipelines": flow.pipelines,
         },
     }
 
 
-def write_configuration(directory: Path, exporters: dict[str, object], *, quota_mib: int) -> Collector:
+def write_configuration(directory: Path, flow: Flow, *, quota_mib: int) -> Collector:
     """Write `config.yaml` and make the home folder under `directory`; return the collector to be, with pid 0."""
     grpc, http, health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(4))
     planned = Collector(0, grpc, http, health, metrics, directory / "home")
     planned.home.mkdir(mode=0o711, parents=True)
-    (directory / "config.yaml").write_text(json.dumps(_configuration(planned, exporters, quota_mib)))
+    (directory / "config.yaml").write_text(json.dumps(_configuration(planned, flow, quota_mib)))
     return planned
 
 
@@ -84,16 +119,17 @@ def _up(collector: Collector, *, wait_healthy: bool) -> bool:
 
 @contextmanager
 def running_collector(
-    directory: Path, exporters: dict[str, object], *, quota_mib: int = 4096, wait_healthy: bool = True
+    directory: Path, exporters: Mapping[str, object] | Flow, *, quota_mib: int = 4096, wait_healthy: bool = True
 ) -> Iterator[Collector]:
-    """Run a collector with `exporters` behind an OTLP receiver until the block ends.
+    """Run a collector with a flow, or with exporters for logs and traces, behind an OTLP receiver until the block ends.
 
     Without `wait_healthy` it need only listen, since a destination may be down on purpose.
 
     Raises:
         RuntimeError: it stopped or did not become healthy; the end of its log is the message.
     """
-    planned = write_configuration(directory, exporters, quota_mib=quota_mib)
+    flow = exporters if isinstance(exporters, Flow) else Flow.of(exporters)
+    planned = write_configuration(directory, flow, quota_mib=quota_mib)
     log = directory / "collector.log"
     command = [str(Path(sys.executable).with_name("ganglion")), "run", "--config", str(directory / "config.yaml")]
     with started(command, log, {**os.environ, "GANGLION_HOME": str(planned.home)}) as process:

@@ -1,8 +1,9 @@
-"""Load a collector, kill -9 its processes at random, then prove that every acknowledged record is stored exactly once.
+"""Load a collector, kill -9 its processes at random, then prove that all that was acknowledged counts exactly once.
 
     senders ──same bytes until acknowledged──▶ collector ◀──SIGKILL── killer
-        └── ids of what was acknowledged ──────┐
-    PostgreSQL ── ids of what is stored ───────┴──▶ Verdict
+        └── what was acknowledged ─────────────┐
+    PostgreSQL ── ids of what is stored ───────┼──▶ Verdict
+    page for Prometheus ── what is counted ────┘
 
 Senders retry as SDKs do, so a request whose answer was lost comes twice. The collector runs with its embedded
 PostgreSQL, whose processes are killed too; a killed supervisor is started again, as systemd would do.
@@ -14,31 +15,34 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
+from math import nan
 
-import grpc
 import grpc.aio
 import psutil
 import psycopg
 from ganglion_collector.otlp import Signal
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from bench.collector import page_sums
+from bench.fault_load import SERVICES, Send, grpc_send, http_send, request
 
 __all__ = ["Faults", "Verdict", "difference", "run_faults"]
 
 _RECORDS = 20
-_KEY = "fault.id"
-_SERVICES = {
-    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-}
 _STORED = {
     Signal.LOGS: "SELECT context->>'fault.id' FROM logs",
     Signal.TRACES: "SELECT attributes->>'fault.id' FROM spans",
 }
+_SHOWN = {
+    "traces_span_metrics_calls_total": Signal.TRACES,
+    "traces_span_metrics_duration_milliseconds_count": Signal.TRACES,
+    "log_record_count_total": Signal.LOGS,
+    "fault_points_total": Signal.METRICS,
+}
+"""Sums on the page, and what each counts the records of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,14 @@ class Faults:
     """How a run goes.
 
     `start` starts the collector and returns its process; it is called again when that was killed. `grpc` and `http`
-    are its addresses, `dsn` its database. `patience` bounds each wait, in seconds.
+    are its addresses, `page` that of its `prometheus` exporter, `dsn` its database. `patience` bounds each wait, in
+    seconds.
     """
 
     start: Callable[[], subprocess.Popen[bytes]]
     grpc: str
     http: str
+    page: str
     dsn: str
     kills: int = 10
     seed: int = 0
@@ -62,7 +68,10 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of it; ids are given for the first few only."""
+    """What came of it; ids are given for the first few only.
+
+    `counted` has what each sum on the page must be, and what it is.
+    """
 
     kills: Mapping[str, int]
     requests: int
@@ -72,10 +81,16 @@ class Verdict:
     lost: Sequence[str]
     doubled: Sequence[str]
     unknown: Sequence[str]
+    counted: Mapping[str, tuple[int, float]]
+
+    @property
+    def miscounted(self) -> Sequence[str]:
+        """The sums on the page that are wrong."""
+        return [name for name, (wanted, shown) in self.counted.items() if wanted != shown]
 
     @property
     def exactly_once(self) -> bool:
-        return not (self.lost or self.doubled or self.unknown)
+        return not (self.lost or self.doubled or self.unknown or self.miscounted)
 
 
 @dataclass(slots=True)
@@ -83,7 +98,7 @@ class _Run:
     faults: Faults
     process: subprocess.Popen[bytes]
     random: random.Random
-    sent: dict[Signal, set[str]] = field(default_factory=lambda: {Signal.LOGS: set(), Signal.TRACES: set()})
+    sent: dict[Signal, set[str]] = field(default_factory=lambda: {kind: set[str]() for kind in SERVICES})
     """Ids of acknowledged records."""
     killed: Counter[str] = field(default_factory=Counter[str])
     requests: int = 0
@@ -92,34 +107,11 @@ class _Run:
     stopping: bool = False
 
 
-def _request(signal: Signal, ids: Sequence[str]) -> bytes:
-    now = time.time_ns()
-    if signal is Signal.LOGS:
-        logs = ExportLogsServiceRequest()
-        records = logs.resource_logs.add().scope_logs.add().log_records
-        for name in ids:
-            record = records.add(time_unix_nano=now, trace_id=random.randbytes(16))
-            record.body.string_value = "fault test"
-            record.attributes.add(key=_KEY).value.string_value = name
-        return logs.SerializeToString()
-    traces = ExportTraceServiceRequest()
-    spans = traces.resource_spans.add().scope_spans.add().spans
-    for name in ids:
-        span = spans.add(trace_id=random.randbytes(16), span_id=random.randbytes(8), name="fault test")
-        span.start_time_unix_nano = span.end_time_unix_nano = now
-        span.attributes.add(key=_KEY).value.string_value = name
-    return traces.SerializeToString()
-
-
-Send = Callable[[bytes], Awaitable[bool]]
-"""Send a request once; True if it was acknowledged."""
-
-
 async def _send_all(run: _Run, name: str, signal: Signal, send: Send) -> None:
     number = 0
     while not run.stopping:
         ids = [f"{name}-{number}-{index}" for index in range(_RECORDS)]
-        payload = _request(signal, ids)
+        payload = request(signal, name, ids)
         number += 1
         while not await send(payload):
             run.retries += 1
@@ -127,46 +119,6 @@ async def _send_all(run: _Run, name: str, signal: Signal, send: Send) -> None:
         run.sent[signal].update(ids)
         run.requests += 1
         run.progress.set()
-
-
-def _grpc_send(channel: grpc.aio.Channel, signal: Signal) -> Send:
-    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_SERVICES[signal])
-
-    async def send(payload: bytes) -> bool:
-        try:
-            await call(payload, timeout=10)
-        except grpc.aio.AioRpcError as error:
-            if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-                return False
-            raise
-        return True
-
-    return send
-
-
-def _http_send(address: str, signal: Signal) -> Send:
-    host, _, port = address.rpartition(":")
-    head = f"POST /v1/{signal} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/x-protobuf"
-
-    async def exchange(payload: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            writer.write(f"{head}\r\nContent-Length: {len(payload)}\r\n\r\n".encode() + payload)
-            return await reader.readuntil(b"\r\n")
-        finally:
-            writer.close()
-
-    async def send(payload: bytes) -> bool:
-        try:
-            line = await asyncio.wait_for(exchange(payload), 10)
-        except (OSError, EOFError, TimeoutError):
-            return False
-        status = int(line.split()[1])
-        if status not in {200, 429, 502, 503, 504}:
-            raise RuntimeError(f"the collector answered {status}")
-        return status == 200
-
-    return send
 
 
 def _victims(run: _Run) -> dict[str, list[psutil.Process]]:
@@ -186,16 +138,16 @@ def _kind(process: psutil.Process) -> str:
         parent = process.parent()
         backend = parent is not None and parent.name().startswith("postgres")
         return "PostgreSQL child" if backend else "PostgreSQL"
-    line = " ".join(process.cmdline())
-    if "ganglion_collector.child" not in line:
-        return "other"
-    return "receiver" if "receiver" in line else "worker"
+    line = process.cmdline()
+    return line[-1] if "ganglion_collector.child" in line else "other"
 
 
 def _kill_one(run: _Run) -> None:
     victims = _victims(run)
     victims.pop("other", None)
-    kind = run.random.choice(sorted(victims))
+    # Every kind has its turn, however few the kills.
+    fewest = min(run.killed[kind] for kind in victims)
+    kind = run.random.choice(sorted(kind for kind in victims if run.killed[kind] == fewest))
     with suppress(psutil.NoSuchProcess):
         run.random.choice(victims[kind]).send_signal(signal.SIGKILL)
         run.killed[kind] += 1
@@ -231,47 +183,65 @@ async def _progress(run: _Run) -> None:
 async def _load(run: _Run) -> None:
     options = [("grpc.max_reconnect_backoff_ms", 500)]
     async with grpc.aio.insecure_channel(run.faults.grpc, options) as channel, asyncio.TaskGroup() as tasks:
-        for kind, index in product(_SERVICES, range(run.faults.senders)):
-            tasks.create_task(_send_all(run, f"grpc{index}", kind, _grpc_send(channel, kind)))
-            tasks.create_task(_send_all(run, f"http{index}", kind, _http_send(run.faults.http, kind)))
+        for kind, index in product(SERVICES, range(run.faults.senders)):
+            tasks.create_task(_send_all(run, f"grpc{index}", kind, grpc_send(channel, kind)))
+            tasks.create_task(_send_all(run, f"http{index}", kind, http_send(run.faults.http, kind)))
         await _kill_all(run)
         run.stopping = True
 
 
-def _stored(dsn: str, kind: Signal) -> list[str]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        return [name for (name,) in connection.execute(_STORED[kind])]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What came out: ids of stored records, sums on the page; empty where there was no answer."""
+
+    stored: Mapping[Signal, Sequence[str]] = field(default_factory=dict[Signal, Sequence[str]])
+    shown: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def amounts(self) -> tuple[object, ...]:
+        return (*map(len, self.stored.values()), *self.shown.values())
 
 
-async def _await_stored(run: _Run) -> dict[Signal, list[str]]:
-    """Return the stored ids once all that was acknowledged is there and no more comes, or when patience is over."""
+def _find(faults: Faults) -> _Found:
+    try:
+        with psycopg.connect(faults.dsn, autocommit=True) as connection:
+            stored = {kind: [name for (name,) in connection.execute(query)] for kind, query in _STORED.items()}
+        return _Found(stored, page_sums(faults.page, _SHOWN))
+    except (psycopg.OperationalError, OSError):
+        return _Found()
+
+
+def _is_complete(run: _Run, found: _Found) -> bool:
+    stored = all(run.sent[kind] <= set(found.stored.get(kind, ())) for kind in _STORED)
+    return stored and all(len(run.sent[kind]) <= found.shown.get(name, -1) for name, kind in _SHOWN.items())
+
+
+async def _await_all(run: _Run) -> _Found:
+    """Return what came out once all that was acknowledged did and no more comes, or when patience is over."""
     end = time.monotonic() + run.faults.patience
-    before: dict[Signal, list[str]] = {}
+    before = _Found()
     while True:
-        stored: dict[Signal, list[str]] = {}
-        with suppress(psycopg.OperationalError):
-            stored = {kind: await asyncio.to_thread(_stored, run.faults.dsn, kind) for kind in _SERVICES}
-        complete = stored and all(run.sent[kind] <= set(stored[kind]) for kind in _SERVICES)
-        settled = stored and all(len(stored[kind]) == len(before.get(kind, ())) for kind in _SERVICES)
-        if (complete and settled) or time.monotonic() > end:
-            return stored
-        before = stored
-        # The question is to another system, which tells no one when it is done.
-        await asyncio.sleep(1)
+        found = await asyncio.to_thread(_find, run.faults)
+        if (_is_complete(run, found) and found.amounts == before.amounts) or time.monotonic() > end:
+            return found
+        before = found
+        # Longer than a connector's pause between two flushes; nobody tells when no more comes.
+        await asyncio.sleep(1.5)
 
 
-def _verdict(run: _Run, stored: Mapping[Signal, Sequence[str]]) -> Verdict:
-    differences = [difference(run.sent[kind], stored.get(kind, ())) for kind in _SERVICES]
+def _verdict(run: _Run, found: _Found) -> Verdict:
+    differences = [difference(run.sent[kind], found.stored.get(kind, ())) for kind in _STORED]
     lost, doubled, unknown = ([name for part in kind for name in part][:10] for kind in zip(*differences, strict=True))
     return Verdict(
         kills=dict(run.killed),
         requests=run.requests,
-        acknowledged=sum(map(len, run.sent.values())),
-        stored=sum(map(len, stored.values())),
+        acknowledged=sum(len(run.sent[kind]) for kind in _STORED),
+        stored=sum(map(len, found.stored.values())),
         retries=run.retries,
         lost=lost,
         doubled=doubled,
         unknown=unknown,
+        counted={name: (len(run.sent[kind]), found.shown.get(name, nan)) for name, kind in _SHOWN.items()},
     )
 
 
@@ -284,7 +254,7 @@ def difference(sent: set[str], stored: Sequence[str]) -> Iterator[list[str]]:
 
 
 async def run_faults(faults: Faults) -> Verdict:
-    """Start the collector, load it, kill, wait until all is stored, stop it; say what is stored.
+    """Start the collector, load it, kill, wait until all came out, stop it; say what did.
 
     Raises:
         RuntimeError: it did not recover within `faults.patience`, or answered what no server may.
@@ -292,7 +262,7 @@ async def run_faults(faults: Faults) -> Verdict:
     run = _Run(faults, faults.start(), random.Random(faults.seed))
     try:
         await _load(run)
-        return _verdict(run, await _await_stored(run))
+        return _verdict(run, await _await_all(run))
     finally:
         run.process.terminate()
         with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""kill -9 of random processes under load: what was acknowledged is stored exactly once."""
+"""kill -9 of random processes under load: what was acknowledged is stored exactly once, and counted exactly."""
 
 import asyncio
 from pathlib import Path
