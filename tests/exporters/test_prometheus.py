@@ -252,6 +252,22 @@ async def test_a_restarted_exporter_goes_on() -> None:
         }
 
 
+async def test_a_scrape_waits_until_a_restarted_exporter_has_caught_up() -> None:
+    """What came after the saved state may have been shown: a counter must not go back."""
+    first = exporter()
+    async with running(first):
+        await export(first, request(1, temporality=DELTA))
+        state = first.state()
+    second = exporter()
+    second.restore(state)
+    async with running(second) as client:
+        scraping = asyncio.create_task(client.get("/metrics"))
+        done, _ = await asyncio.wait([scraping], timeout=0.3)
+        assert not done
+        await export(second, request(10, temporality=DELTA, at=1))
+        assert samples((await scraping).text)["calls_total 0"] == 11
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -6,6 +6,7 @@ points ──▶ Translator ──▶ Store ──▶ Page ──▶ /metrics
 
 import asyncio
 import hashlib
+import time
 from collections import Counter
 
 from ganglion_collector.component import Batch, ExporterFactory, Record, Signal
@@ -25,6 +26,9 @@ __all__ = ["PrometheusConfig", "PrometheusExporter", "factory"]
 
 _LONGEST_WAIT = 15.0
 _SHORTEST_WAIT = 0.05
+_IDLE = 1.0
+"""Seconds without a batch after which a restored exporter has read again all that came after its state."""
+_LONGEST_CATCH_UP = 30.0
 
 
 class PrometheusExporter:
@@ -37,17 +41,20 @@ class PrometheusExporter:
         self._translator = Translator(settings)
         limits = Limits(config.max_series, config.metric_expiration, config.longest_without_point)
         self._store = Store(limits, self._translator.target_info.name)
-        page = Page(self._store, open_metrics=config.enable_open_metrics, timestamps=config.send_timestamps)
+        self._page = Page(self._store, open_metrics=config.enable_open_metrics, timestamps=config.send_timestamps)
         self._server = SmallServer(
             config.endpoint,
             PATH,
-            page.answer,
+            self._page.answer,
             "`endpoint` of the prometheus exporter",
             index=INDEX,
             tls=server_context(config.tls) if config.tls else None,
         )
         self._address = ""
+        self._started = 0
+        self._busy_at = 0.0
         self._expiring: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -55,7 +62,10 @@ class PrometheusExporter:
 
     async def start(self) -> None:
         self._address = await self._server.start()
+        self._started = time.time_ns()
+        self._busy_at = time.monotonic()
         self._expiring = asyncio.create_task(self._expire())
+        self._catching_up = asyncio.create_task(self._catch_up())
 
     async def export(self, batch: Batch) -> None:
         if self._expiring is None:
@@ -68,11 +78,17 @@ class PrometheusExporter:
             _count_dropped(self._store.take(points, record.received_at))
         counters.OVERFLOWED.inc(self._store.overflowed - overflowed)
         counters.SERIES.set(len(self._store))
+        self._busy_at = time.monotonic()
+        if any(record.received_at >= self._started for record in batch.records):
+            self._page.current.set()
 
     async def shutdown(self) -> None:
         if self._expiring is not None:
             self._expiring.cancel()
             self._expiring = None
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            self._catching_up = None
         await self._server.shutdown()
 
     def state(self) -> bytes:
@@ -80,6 +96,7 @@ class PrometheusExporter:
 
     def restore(self, state: bytes) -> None:
         saved.load(state, self._settings, self._store)
+        self._page.current.clear()
         counters.SERIES.set(len(self._store))
 
     async def _translated(self, record: Record) -> Translated:
@@ -90,6 +107,13 @@ class PrometheusExporter:
         assert isinstance(request, ExportMetricsServiceRequest)
         await asyncio.sleep(0)  # the next scrape need not wait for the whole batch
         return self._translator.points(request)
+
+    async def _catch_up(self) -> None:
+        """Let scrapes wait until the store stands where it stood when the process before this one ended."""
+        latest = time.monotonic() + _LONGEST_CATCH_UP
+        while (now := time.monotonic()) < min(latest, self._busy_at + _IDLE):  # noqa: ASYNC110 (a time moves on)
+            await asyncio.sleep(min(latest, self._busy_at + _IDLE) - now)
+        self._page.current.set()
 
     async def _expire(self) -> None:
         limits = (self._config.metric_expiration, self._config.longest_without_point)

@@ -21,6 +21,8 @@ INDEX = Answer(
     b'<!doctype html><title>Ganglion</title><p>Prometheus exporter: <a href="/metrics">/metrics</a></p>\n',
 )
 
+_LONGEST_WAIT = 5.0
+"""Seconds that a scrape waits for an exporter that catches up; Prometheus gives one 10 by default."""
 _AT_ONCE = 2
 """Answers being written; the others wait."""
 _LEVEL = 1
@@ -37,9 +39,16 @@ class Page:
         self._open_metrics = open_metrics
         self._timestamps = timestamps
         self._turn = asyncio.Semaphore(_AT_ONCE)
+        self.current = asyncio.Event()
+        """Cleared while the store stands before what was shown already: a counter would seem to be reset."""
+        self.current.set()
 
     async def answer(self, asked: Asked) -> Answer:
         """Show all series as they are at one moment."""
+        try:
+            await asyncio.wait_for(self.current.wait(), _LONGEST_WAIT)
+        except TimeoutError:
+            return Answer(503, "text/plain", b"catching up after a restart\n", {"retry-after": "1"})
         chosen = negotiate(asked.headers.get("accept"), open_metrics=self._open_metrics)
         compressed = _takes_gzip(asked.headers.get("accept-encoding", ""))
         async with self._turn:
