@@ -32,12 +32,13 @@ connectors:
 exporters:
   postgresql: {{dsn: {dsn}}}
   prometheus: {{endpoint: "127.0.0.1:0"}}
+  prometheusremotewrite: {{endpoint: {sink}}}
 service:
   extensions: [health_check]
   pipelines:
     traces: {{receivers: [otlp], exporters: [postgresql, span_metrics]}}
     logs: {{receivers: [otlp], exporters: [postgresql]}}
-    metrics: {{receivers: [otlp, span_metrics], exporters: [prometheus]}}
+    metrics: {{receivers: [otlp, span_metrics], exporters: [prometheus, prometheusremotewrite]}}
 """
 
 FAULTS = {
@@ -49,6 +50,7 @@ FAULTS = {
     'otelcol_receiver_failed_log_records{receiver="otlp",transport="grpc"}': "log records lost",
     'ganglion_exporter_dead_lettered_items_total{exporter="a",data_type="logs",reason="permanent"}': "items set aside",
     'ganglion_prometheus_dropped_points_total{reason="type_conflict"}': "points that cannot be shown",
+    'ganglion_prometheusremotewrite_dropped_points_total{reason="type_conflict"}': "points that cannot be sent",
     'ganglion_component_dropped_items_total{component="a",reason="stale"}': "items that a processor left out",
     'ganglion_component_overflow_items_total{component="a"}': "more series than a connector may have",
 }
@@ -91,11 +93,24 @@ def prometheus_text(collector: RunningCollector) -> str:
     return yaml.safe_dump(shipped)
 
 
+class Sink(BaseHTTPRequestHandler):
+    """Takes what is written to it, and says so."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
+        pass
+
+
 @pytest.fixture(scope="module")
 def live(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
-    with database(postgresql_server) as dsn:
-        collector = RunningCollector(HEADER + COLLECTOR.format(dsn=json.dumps(dsn)) + TELEMETRY, folder / "home")
+    with database(postgresql_server) as dsn, served(Sink) as sink:
+        text = COLLECTOR.format(dsn=json.dumps(dsn), sink=sink)
+        collector = RunningCollector(HEADER + text + TELEMETRY, folder / "home")
         prometheus: RunningPrometheus | None = None
         try:
             collector.start()

@@ -141,6 +141,36 @@ def test_alerts_lead_to_dashboards_and_variables_that_are_there() -> None:
         assert uid in known
 
 
+NOT_SHOWN = {
+    "otelcol_exporter_enqueue_failed_spans": "always 0",
+    "otelcol_exporter_enqueue_failed_metric_points": "always 0",
+    "otelcol_exporter_enqueue_failed_log_records": "always 0",
+    "otelcol_process_uptime": "restarts are shown",
+    "ganglion_exporter_position": "what waits is shown",
+    "ganglion_journal_oldest_sequence": "what waits is shown",
+    "ganglion_journal_next_sequence": "what waits is shown",
+}
+
+
+def documented_metrics() -> set[str]:
+    """Return the names in the table of docs/operations.md."""
+    document = (GRAFANA.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = document.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    names: set[str] = set()
+    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        for name in re.findall(r"`([^`]+)`", row):
+            start, _, words = name.partition("{")
+            names |= {start + word for word in words.rstrip("}").split(",")} if words else {start}
+    return names
+
+
+def test_every_metric_of_ganglion_is_shown_or_says_why_not() -> None:
+    shown = " ".join(query.text for query in PROMQL if query.dashboard == "ganglion-collector")
+    known = documented_metrics()
+    assert len(known) > 35
+    assert {name for name in known if not re.search(rf'"{name}(_bucket)?[("]', shown)} == set(NOT_SHOWN)
+
+
 def promtool_checks(expressions: list[Asked], folder: Path) -> str:
     rules = [
         {"record": f"query:{number}", "expr": grafana_files.promql(one.text)} for number, one in enumerate(expressions)

@@ -26,7 +26,8 @@ def dashboard() -> Dashboard:
             ("Receivers", _receivers()),
             ("Exporters", _exporters()),
             ("Journal", _journal()),
-            ("Prometheus exporter, processors and connectors", _metrics()),
+            ("Connectors and processors", _connectors()),
+            ("Metrics to Prometheus", _metrics()),
             ("Processes", _processes()),
         ),
     )
@@ -174,29 +175,54 @@ def _journal() -> tuple[Panel, ...]:
 
 
 def _metrics() -> tuple[Panel, ...]:
-    dropped = Query(total("reason", own_increase("ganglion_prometheus_dropped_points")), "points dropped, {{reason}}")
+    series = Query(total("", own("ganglion_prometheus_series")), "series")
+    samples = Query(total("", _rate("ganglion_prometheusremotewrite_samples")), "samples")
+    dropped = [
+        Query(total("reason", own_increase(f"ganglion_{exporter}_dropped_points")), f"{exporter}: {{{{reason}}}}")
+        for exporter in ("prometheus", "prometheusremotewrite")
+    ]
     overflowed = Query(total("", own_increase("ganglion_prometheus_overflowed_points")), "points past max_series")
     expired = Query(total("", own_increase("ganglion_prometheus_expired_series")), "series expired")
-    left_out = Query(
-        total("component, reason", own_increase("ganglion_component_dropped_items")),
-        "{{component}} dropped, {{reason}}",
+    refused = Query(
+        total("", own_increase("ganglion_prometheusremotewrite_partly_rejected_requests")), "requests partly rejected"
     )
-    over = Query(total("component", own_increase("ganglion_component_overflow_items")), "{{component}} overflow")
+    scraped = _quantiles("ganglion_prometheus_scrape_duration_seconds", "")
     return (
+        _over_time("Series", "That a scrape of the Prometheus exporter shows.", "short", [series]),
+        _over_time("Duration of a scrape", "Time to write its answer.", "s", scraped),
+        _over_time("Remote write", "Samples and histograms that a destination has taken, a second.", "cps", [samples]),
+        _over_time("Points left out", f"Points that cannot be shown or sent, {_STEP}.", "short", dropped),
         _over_time(
-            "Series",
-            "That a scrape of the Prometheus exporter shows.",
+            "Limits",
+            f"Series past a limit or expired, and rejections, {_STEP}.",
             "short",
-            [Query(total("", own("ganglion_prometheus_series")), "series")],
+            [overflowed, expired, refused],
+        ),
+    )
+
+
+def _connectors() -> tuple[Panel, ...]:
+    taken = Query(total("connector, outcome", _rate("otelcol_connector_consumed_items")), "{{connector}} {{outcome}}")
+    made = Query(total("connector", _rate("otelcol_connector_produced_items")), "{{connector}} made")
+    size, quota = (own(f"ganglion_derived_stream_{name}_bytes") for name in ("size", "quota"))
+    dropped = own_increase("ganglion_component_dropped_items")
+    over = own_increase("ganglion_component_overflow_items")
+    return (
+        _over_time("Connectors", "Items taken in and made, a second.", "cps", [taken, made]),
+        _over_time(
+            "Derived streams",
+            "How full each is: what a connector made and is still kept. A full one stops its connector.",
+            "percentunit",
+            [Query(f"{size} / ignoring (__name__) ({quota} > 0)", "{{connector}}")],
         ),
         _over_time(
-            "Duration of a scrape",
-            "Time to write its answer.",
-            "s",
-            _quantiles("ganglion_prometheus_scrape_duration_seconds", ""),
-        ),
-        _over_time(
-            "Left out", "In the interval between two points.", "short", [dropped, overflowed, expired, left_out, over]
+            "Left out by processors and connectors",
+            f"Items dropped, or counted in an overflow series, {_STEP}.",
+            "short",
+            [
+                Query(total("component, reason", dropped), "{{component}} dropped, {{reason}}"),
+                Query(total("component", over), "{{component}} overflow"),
+            ],
         ),
     )
 
