@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -247,6 +248,23 @@ def test_a_request_is_found_by_its_trace_id(telemetry: str, query: Asked) -> Non
     hyphened = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
     assert rows(TRACE_ID) == rows(f" {hyphened} ") == rows(TRACE_ID.upper()) != []
     assert not any(rows(other) for other in ("", "1", TRACE_ID[1:] + "0", *HOSTILE))
+
+
+def test_the_documented_role_reads_all_and_changes_nothing(telemetry: str) -> None:
+    document = (GRAFANA.parents[1] / "docs" / "grafana.md").read_text(encoding="utf-8")
+    (statements,) = re.findall(r"```sql\n(CREATE ROLE grafana .*?)```", document, re.DOTALL)
+    role = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(telemetry, autocommit=True) as connection:
+        connection.execute(statements.replace("grafana", role).encode())
+        try:
+            connection.execute(f"SET ROLE {role}".encode())
+            for query in SQL:
+                connection.execute(grafana_files.sql(query.text).encode())
+            for change in ("DELETE FROM logs", "DROP TABLE spans", "SELECT * FROM ganglion_positions"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(change.encode())
+        finally:
+            connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
 def expanded(text: str, values: dict[str, str]) -> str:
