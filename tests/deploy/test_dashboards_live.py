@@ -1,7 +1,6 @@
 """Every panel shows something while the example service is used, with real Prometheus and PostgreSQL behind it."""
 
 import asyncio
-import json
 import math
 import re
 import time
@@ -20,27 +19,20 @@ from examples import rag_demo, running
 from tests.deploy import grafana_files
 from tests.deploy.grafana_files import ALL, Asked, asked, dashboards, database, variables
 from tests.deploy.receivers import SHIPPED, served
-from tests.fix_collector import HEADER, TELEMETRY, RunningCollector, eventually
+from tests.fix_collector import RunningCollector, eventually
 from tests.fix_prometheus import MakePrometheus, RunningPrometheus
 
 pytestmark = pytest.mark.timeout(90)
 
 WINDOW = "3s"  # six scrapes
-COLLECTOR = """\
-connectors:
-  span_metrics: {{metrics_flush_interval: 500ms}}
-exporters:
-  postgresql: {{dsn: {dsn}}}
-  prometheus: {{endpoint: "127.0.0.1:0"}}
-  prometheusremotewrite: {{endpoint: {sink}}}
-service:
-  extensions: [health_check]
-  pipelines:
-    traces: {{receivers: [otlp], exporters: [postgresql, span_metrics]}}
-    logs: {{receivers: [otlp], exporters: [postgresql]}}
-    metrics: {{receivers: [otlp, span_metrics], exporters: [prometheus, prometheusremotewrite]}}
-"""
-
+FREE_PORTS = {
+    "GANGLION_OTLP_GRPC_ENDPOINT": "127.0.0.1:0",
+    "GANGLION_OTLP_HTTP_ENDPOINT": "127.0.0.1:0",
+    "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT": "127.0.0.1:0",
+    "GANGLION_HEALTH_ENDPOINT": "127.0.0.1:0",
+    "GANGLION_METRICS_HOST": "127.0.0.1",
+    "GANGLION_METRICS_PORT": "0",
+}
 FAULTS = {
     'otelcol_receiver_refused_spans{receiver="otlp",transport="grpc"}': "spans refused",
     'otelcol_receiver_refused_metric_points{receiver="otlp",transport="grpc"}': "metric points refused",
@@ -80,6 +72,15 @@ class Live:
         return [float(value) for series in found["result"] for _, value in series["values"] if value != "NaN"]
 
 
+def collector_text(sink: str) -> str:
+    """Return the shipped configuration, which tells derived metrics often, and writes metrics to `sink` too."""
+    shipped = yaml.safe_load((SHIPPED.parent / "otel-collector.yaml").read_text(encoding="utf-8"))
+    shipped["connectors"]["span_metrics"]["metrics_flush_interval"] = "500ms"
+    shipped["exporters"]["prometheusremotewrite"] = {"endpoint": sink}
+    shipped["service"]["pipelines"]["metrics"]["exporters"].append("prometheusremotewrite")
+    return yaml.safe_dump(shipped)
+
+
 def prometheus_text(collector: RunningCollector) -> str:
     """Return the shipped configuration, which scrapes this collector, and often."""
     shipped = yaml.safe_load((SHIPPED / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
@@ -109,8 +110,8 @@ class Sink(BaseHTTPRequestHandler):
 def live(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
     with database(postgresql_server) as dsn, served(Sink) as sink:
-        text = COLLECTOR.format(dsn=json.dumps(dsn), sink=sink)
-        collector = RunningCollector(HEADER + text + TELEMETRY, folder / "home")
+        environ = {**FREE_PORTS, "GANGLION_DATABASE_URL": dsn}
+        collector = RunningCollector(collector_text(sink), folder / "home", environ)
         prometheus: RunningPrometheus | None = None
         try:
             collector.start()
