@@ -74,7 +74,10 @@ def sql(text: str, values: Mapping[str, str] = ALL, *, end: datetime | None = No
     between = rf"\1 BETWEEN '{since.isoformat()}' AND '{until.isoformat()}'"
     text = re.sub(r"\$__timeFilter\((\w+)\)", between, text)
     text = re.sub(r"\$__timeGroup\((\w+), \$__interval\)", r"floor(extract(epoch from \1)/60)*60", text)
-    return re.sub(r"\$\{(\w+):(\w+)\}", lambda found: _formatted(values[found[1]], found[2]), text)
+    text = re.sub(r"\$\{(\w+):(\w+)\}", lambda found: _formatted(values[found[1]], found[2]), text)
+    if macro := re.search(r"\$[_a-zA-Z0-9]+\(", text):
+        raise ValueError(f"Grafana would take {macro[0]} for a macro")
+    return text
 
 
 def _formatted(value: str, how: str) -> str:
