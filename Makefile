@@ -17,7 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-up: $(STAMP) ## Start PostgreSQL and the collector in the background, until healthy.
+up: $(STAMP) ## Start PostgreSQL, the collector and, where installed, Prometheus, until healthy.
 	@$(BIN)/ganglion up
 
 down: $(STAMP) ## Stop everything; data stays.

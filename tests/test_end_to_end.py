@@ -32,6 +32,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
         "GANGLION_HEALTH_ENDPOINT": "127.0.0.1:0",
         "GANGLION_METRICS_PORT": "0",
         "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT": "127.0.0.1:0",
+        "GANGLION_PROMETHEUS": "off",
         "NO_COLOR": "1",
         "COLUMNS": "120",
     }

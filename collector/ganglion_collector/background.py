@@ -108,6 +108,8 @@ def stop(home: Home) -> bool:
     Raises:
         StartError: something is left that cannot be ended.
     """
+    from ganglion_collector.monitoring_servers import end_servers  # noqa: PLC0415 (quick start of other commands)
+
     ended = False
     if home.is_running():
         supervisor = _supervisor(home)
@@ -115,6 +117,7 @@ def stop(home: Home) -> bool:
         ended = True
     if (home.path / "postgresql").exists():
         end_leftovers(home.path / "postgresql")
+    end_servers(home)
     return ended
 
 

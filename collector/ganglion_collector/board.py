@@ -18,13 +18,14 @@ _FAILING = "StatusRecoverableError"
 
 @dataclass(slots=True)
 class ProcessStatus:
-    """One process; `reason` says why it ended the last time."""
+    """One process; `reason` says why it ended the last time. An `optional` one has no part in health."""
 
     name: str
     pid: int | None = None
     state: ProcessState = "starting"
     restarts: int = 0
     reason: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Board:
             if component.status != OK:
                 return f"{name}: {component.reason or component.status}"
         for process in self._processes.values():
-            if process.state != "running":
+            if process.state != "running" and not process.optional:
                 return f"{process.name}: {process.reason or process.state}"
         return "" if self._phase == "running" else self._phase
 

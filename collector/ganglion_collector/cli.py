@@ -26,6 +26,7 @@ def run(
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Start PostgreSQL too, unless GANGLION_DATABASE_URL is set.")
     ] = False,
+    monitoring: Annotated[bool, typer.Option("--monitoring", hidden=True)] = False,
     readiness_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the collector in the foreground.
@@ -44,6 +45,7 @@ def run(
         environ=dict(os.environ),
         home=Home.of(os.environ).path,
         embedded=embedded and not os.environ.get("GANGLION_DATABASE_URL"),
+        monitoring=monitoring,
         postgresql_port=postgresql_port(os.environ),
         readiness_fd=readiness_fd,
     )

@@ -35,6 +35,11 @@ _WELL_AFTER = 5.0
 async def _nothing() -> None: ...
 
 
+def _fatal(line: str) -> tuple[int, str]:
+    _, fatal, reason = line.partition("FATAL:  ")
+    return (logging.ERROR, reason) if fatal else (logging.DEBUG, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What to run.
@@ -42,7 +47,8 @@ class Program:
     `command` gives argv and environment anew for each start; `settings(status)` the line for standard input, where
     the child may report on descriptor `status` (None: it does not report, and `ready` says when it is). `prepare` runs
     before each start, `cleanup` after each end. `components` are those that fail when it does; `hint` follows
-    the reason of an end that it did not explain itself.
+    the reason of an end that it did not explain itself. `reads` gives the level of a line that it wrote, and the
+    reason of a failure, if the line holds one.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Program:
     ready: Callable[[], Awaitable[None]] | None = None
     cleanup: Callable[[], None] = field(default=lambda: None)
     hint: str = ""
+    reads: Callable[[str], tuple[int, str]] = _fatal
     stop_signal: signal.Signals = signal.SIGTERM
     patience: float = 15.0
 
@@ -200,14 +207,14 @@ class SupervisedProcess:
             self._take(json.loads(line))
 
     async def _echo(self, output: asyncio.StreamReader | None) -> None:
-        """Log what a program that is not ours writes; its last fatal line says why it failed."""
+        """Log what a program that is not ours writes; until it is ready, its first failure says why it ended."""
         logger = logging.getLogger(self._program.name)
         while output is not None and (line := await output.readline()):
             text = line.decode(errors="replace").strip()
-            _, fatal, reason = text.partition("FATAL:  ")
-            if fatal and not self._failure:
+            level, reason = self._program.reads(text)
+            if reason and not self._failure and not self._ready_at:
                 self._failure = reason
-            logger.log(logging.ERROR if fatal else logging.DEBUG, text)
+            logger.log(level, text)
 
     async def _wait_ready(self) -> None:
         assert self._program.ready is not None

@@ -1,6 +1,7 @@
 """Tell who started the supervisor how the start goes: JSON lines on an inherited descriptor.
 
 {"event": "starting", "name": process}       {"event": "ready", "name": process}
+{"event": "without", "name": process, "reason": text}    an optional one cannot run
 {"event": "waiting", "reason": text}         up, but something does not work yet
 {"event": "healthy", "addresses": {…}}       the last line
 {"event": "failed", "reason": text}          the last line: nothing runs any more
@@ -50,6 +51,8 @@ class Readiness:
                 self._once("starting", name=process.name)
             if process.state == "running":
                 self._once("ready", name=process.name)
+            if process.optional and process.reason:
+                self._once("without", name=process.name, reason=process.reason)
 
     def _once(self, event: str, **details: str) -> None:
         key = (event, "".join(details.values()))

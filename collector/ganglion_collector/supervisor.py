@@ -1,7 +1,7 @@
 """The supervisor: starts the collector's processes in order, keeps them running, stops them in the reverse order.
 
-    PostgreSQL (embedded) ─▶ workers ─▶ receivers        start
-    PostgreSQL ◀─ workers ◀─ receivers                   stop
+    PostgreSQL (embedded) ─▶ workers ─▶ receivers ─▶ Alertmanager ─▶ Prometheus      start
+    PostgreSQL ◀─ workers ◀─ receivers ◀─ Alertmanager ◀─ Prometheus                 stop
 
 SIGTERM and SIGINT stop it, a second one at once; SIGHUP reads the configuration again.
 """
@@ -27,6 +27,7 @@ from ganglion_collector.errors import CollectorError, InvalidConfigError
 from ganglion_collector.generation import Generation
 from ganglion_collector.home import Home
 from ganglion_collector.instance import InstanceLock, wait_for_orphans
+from ganglion_collector.monitoring import Monitoring, MonitoringSettings
 from ganglion_collector.process import SupervisedProcess
 from ganglion_collector.programs import postgresql_program
 from ganglion_collector.readiness import Readiness
@@ -44,8 +45,8 @@ class SupervisorSettings:
     """What to supervise.
 
     `uris` and `sets` name the configuration, `environ` is what it and the children see. With `embedded` a PostgreSQL
-    of our own runs, on TCP too if `postgresql_port` is given, and is GANGLION_DATABASE_URL. `readiness_fd`: see
-    `ganglion_collector.readiness`.
+    of our own runs, on TCP too if `postgresql_port` is given, and is GANGLION_DATABASE_URL. With `monitoring`
+    Prometheus and Alertmanager run too, where they are installed. `readiness_fd`: see `ganglion_collector.readiness`.
     """
 
     uris: Sequence[str]
@@ -53,6 +54,7 @@ class SupervisorSettings:
     environ: Mapping[str, str]
     sets: Sequence[str] = ()
     embedded: bool = False
+    monitoring: bool = False
     postgresql_port: int | None = None
     readiness_fd: int | None = None
 
@@ -99,6 +101,7 @@ class _Supervisor:
         self._environ = dict(settings.environ)
         self._postgresql: SupervisedProcess | None = None
         self._generation: Generation | None = None
+        self._monitoring: Monitoring | None = None
         self._metrics: Path | None = None
         self._wishes = _Wishes()
 
@@ -106,6 +109,7 @@ class _Supervisor:
         self._prepare_database()
         loaded = self._load()
         self._home.make()
+        self._prepare_monitoring()
         with InstanceLock(self._home.lock):
             await asyncio.to_thread(wait_for_orphans, self._home.status)
             self._board.on_change(self._write_status)
@@ -129,6 +133,11 @@ class _Supervisor:
         self._environ["GANGLION_DATABASE_URL"] = server.dsn
         self._postgresql = SupervisedProcess(postgresql_program(server), self._board)
 
+    def _prepare_monitoring(self) -> None:
+        settings = MonitoringSettings.of(self._environ) if self._settings.monitoring else None
+        if settings is not None:
+            self._monitoring = Monitoring(settings, self._home, self._environ, self._board)
+
     def _load(self) -> CollectorConfig:
         loaded = config.load(self._settings.uris, sets=self._settings.sets, environ=self._environ)
         logs = loaded.telemetry.logs
@@ -145,6 +154,8 @@ class _Supervisor:
         if self._postgresql is not None:
             await self._postgresql.start()
         await self._generation.start()
+        if self._monitoring is not None:
+            await self._monitoring.start(loaded)
         self._board.enter("running")
 
     async def _is_started(self, starting: asyncio.Task[None]) -> bool:
@@ -178,9 +189,13 @@ class _Supervisor:
             return
         _logger.info("the configuration has changed; children restart with it")
         self._generation = await self._generation.replace(loaded)
+        if self._monitoring is not None:
+            self._monitoring.follow(loaded)
 
     async def _stop(self) -> None:
         self._board.enter("stopping")
+        if self._monitoring is not None:
+            await self._monitoring.stop()
         if self._generation is not None:
             await self._generation.stop()
         if self._postgresql is not None:

@@ -142,16 +142,23 @@ def logs(  # noqa: PLR0913, PLR0917 (one for each option)
 
 @app.command(epilog="\b\nganglion up\nGANGLION_DATABASE_URL=postgresql://… ganglion up --config my.yaml")
 @tells_errors
-def up(config: ConfigOption = None, sets: SetOption = None) -> None:
+def up(
+    config: ConfigOption = None,
+    sets: SetOption = None,
+    no_monitoring: Annotated[
+        bool, typer.Option("--no-monitoring", help="Start neither Prometheus nor Alertmanager.")
+    ] = False,
+) -> None:
     """Start everything, in the background.
 
-    PostgreSQL too, unless GANGLION_DATABASE_URL names one. Ends when a self-test has come through, or says why not.
+    PostgreSQL too, unless GANGLION_DATABASE_URL names one; Prometheus and Alertmanager where they are installed. Ends
+    when a self-test has come through, or says why not.
     """
     try:
         from ganglion_query.up import bring_up  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fail(f"the collector needs the Python package {error.name}; pip install 'ganglion[all]'")
-    bring_up(config or [], sets or [])
+    bring_up(config or [], sets or [], monitoring=not no_monitoring)
 
 
 def _reader() -> "Reader":

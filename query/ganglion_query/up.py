@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import typer
@@ -24,6 +24,7 @@ from ganglion_query.selftest import SelfTestError, SelfTestImpossible, read_back
 __all__ = ["bring_up"]
 
 _PATIENCE = 120.0
+_WIDTH = 17
 # What moves an address, by the port it has where nothing is set.
 _PORT_SETTINGS = {
     "4317": "GANGLION_OTLP_GRPC_ENDPOINT",
@@ -34,8 +35,10 @@ _PORT_SETTINGS = {
 }
 
 
-def bring_up(config: list[str], sets: list[str]) -> None:
+def bring_up(config: list[str], sets: list[str], *, monitoring: bool = True) -> None:
     """Start the collector, and PostgreSQL unless one is given; return when a self-test came through.
+
+    With `monitoring` Prometheus and Alertmanager too, where they are installed.
 
     Raises:
         StartError: it could not be; nothing that this started runs any more.
@@ -50,7 +53,8 @@ def bring_up(config: list[str], sets: list[str]) -> None:
     uris = config or [default_config()]
     loaded = load_config(uris, sets)
     screen = console()
-    started = start(home, ["--embedded", *(f"--config={uri}" for uri in uris), *(f"--set={one}" for one in sets)])
+    wanted = ["--embedded", *(["--monitoring"] if monitoring else [])]
+    started = start(home, [*wanted, *(f"--config={uri}" for uri in uris), *(f"--set={one}" for one in sets)])
     try:
         addresses = _follow(screen, started)
         trace = _self_test(screen, loaded, addresses)
@@ -72,6 +76,8 @@ def _follow(screen: Console, started: Started) -> Mapping[str, str]:
                     shown.update(Text(f"Starting {event['name']}"))
                 case "ready":
                     screen.print(Text(f"  {event['name']}: ready"))
+                case "without":
+                    screen.print(Text(f"  {event['name']}: goes on without; {event['reason']}"))
                 case "waiting":
                     waiting = event["reason"]
                     shown.update(Text(f"Waiting: {waiting}"))
@@ -116,7 +122,7 @@ def _tell_running(home: Home) -> None:
     status = read_status(home)
     typer.echo(f"Already running in {home.path}: {'healthy' if status['healthy'] else status['reason']}")
     for name, address in status["addresses"].items():
-        typer.echo(f"  {name:<12} {address}")
+        typer.echo(f"  {name:<{_WIDTH}} {address}")
 
 
 def _tell_log(home: Home) -> None:
@@ -129,12 +135,21 @@ def _tell_success(screen: Console, home: Home, addresses: Mapping[str, Any], tra
     if trace is not None:
         screen.print(Text("\nHealthy. This self-test went in by OTLP and was read back from PostgreSQL:\n", "green"))
         print_trace(screen, trace)
-    lines = ["", *(f"{name:<12} {address}" for name, address in addresses.items())]
-    lines += [f"{'home':<12} {home.path}", ""]
+    lines = ["", *(f"{name:<{_WIDTH}} {address}" for name, address in addresses.items())]
+    lines += [f"{'home':<{_WIDTH}} {home.path}", "", *_alerts(addresses)]
     grpc = next((address for name, address in addresses.items() if name.endswith("/grpc")), None)
     if grpc is not None:
         lines.append(f"Point a service here:  export OTEL_EXPORTER_OTLP_ENDPOINT=http://{grpc}")
     lines.append(f"Read a request:        ganglion trace {trace.trace_id if trace else 'ID'}")
+    if "prometheus-server" in addresses:
+        lines.append(f"Metrics and alerts:    http://{addresses['prometheus-server']}")
     lines.append("Stop everything:       ganglion down")
     typer.echo("\n".join(lines))
     sys.stdout.flush()
+
+
+def _alerts(addresses: Mapping[str, str]) -> Iterator[str]:
+    if "alertmanager" in addresses and not os.environ.get("GANGLION_ALERTMANAGER_CONFIG"):
+        yield f"Alerts are on http://{addresses['alertmanager']} alone and sent to nobody: set up Slack and e-mail in a"
+        yield "copy of deploy/alertmanager/, and name it in GANGLION_ALERTMANAGER_CONFIG (docs/alerts.md)."
+        yield ""

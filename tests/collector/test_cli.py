@@ -198,6 +198,7 @@ def ganglion(tmp_path: Path) -> Iterator[Installed]:
     environ = dict(os.environ)
     environ |= {name: f"127.0.0.1:{port}" for name, port in zip(_PORTS, ports, strict=True)}
     environ |= {"GANGLION_HOME": str(tmp_path / "home"), "GANGLION_METRICS_PORT": str(metrics), "COLUMNS": "100"}
+    environ["GANGLION_PROMETHEUS"] = "off"
     installed = Installed(environ, Home(tmp_path / "home"))
     yield installed
     installed("down")
