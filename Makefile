@@ -38,6 +38,7 @@ check: $(STAMP) ## Lint, type-check, and check layers, documents and shipped con
 	@if command -v promtool >/dev/null && command -v amtool >/dev/null; \
 	then $(BIN)/python -m pytest -q tests/deploy/test_rules.py tests/deploy/test_alertmanager.py::test_the_configuration_is_valid; \
 	else echo "Alerts are not checked; for that: apt-get install prometheus prometheus-alertmanager"; fi
+	$(BIN)/python -m deploy.grafana.boards --check
 	$(BIN)/ganglion validate --config otel-collector.yaml
 
 format: $(STAMP) ## Format the code.
