@@ -2,7 +2,8 @@
 
 import base64
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import orjson
 
@@ -43,11 +44,10 @@ def _mended(value: Any, depth: int) -> Any:
         case dict() | list() | tuple() if depth == 0:
             return f"cut: more than {_DEEPEST} levels"
         case dict():
-            entries: dict[Any, Any] = value
+            entries = cast("Mapping[Any, Any]", value)
             return {_whole(str(key)): _mended(one, depth - 1) for key, one in entries.items()}
         case list() | tuple():
-            items: list[Any] = [*value]
-            return [_mended(one, depth - 1) for one in items]
+            return [_mended(one, depth - 1) for one in cast("Sequence[Any]", value)]
         case _:
             return _mended_leaf(value)
 
@@ -75,10 +75,8 @@ def _shortened(value: Any, longest: int) -> Any:
         case str() if len(value) > longest:
             return f"{value[:longest]}… (cut: {len(value)} characters)"
         case dict():
-            entries: dict[str, Any] = value
-            return {key: _shortened(one, longest) for key, one in entries.items()}
+            return {key: _shortened(one, longest) for key, one in cast("Mapping[str, Any]", value).items()}
         case list():
-            items: list[Any] = value
-            return [_shortened(one, longest) for one in items]
+            return [_shortened(one, longest) for one in cast("Sequence[Any]", value)]
         case _:
             return value
