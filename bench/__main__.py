@@ -19,7 +19,19 @@ from bench.report import CannotMeasureError, Figure, Scale, show, write_json
 
 __all__ = ["main"]
 
-MEASURES = ("steps", "ingest", "rows", "latency", "size", "volume", "memory", "faults", "instrumentation")
+MEASURES = (
+    "steps",
+    "ingest",
+    "rows",
+    "latency",
+    "size",
+    "volume",
+    "memory",
+    "prometheus",
+    "span_metrics",
+    "faults",
+    "instrumentation",
+)
 """Modules of this package with `run(scale) -> Iterable[Figure]`, in the order of a whole run."""
 STUDIES = ("journal_engines", "postgresql_indexes")
 """Comparisons behind a decision in docs/decisions; they print their own tables, and run only by name."""

@@ -19,6 +19,7 @@ import grpc.aio
 from ganglion_collector.otlp import Signal
 
 from bench.data import Stamped, Variants, log_template, span_template
+from bench.metric_data import MetricRequests
 from bench.report import percentile
 
 __all__ = ["Load", "Outcome", "run"]
@@ -26,6 +27,7 @@ __all__ = ["Load", "Outcome", "run"]
 _SERVICES = {
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
 }
 _PAUSE = 0.05
 """Seconds a sender waits after a refusal."""
@@ -46,6 +48,8 @@ class Load:
     first_number: int = 0
     stamped: bool = False
     """Every trace id is new, at some cost to the client; else only the first of each request."""
+    series: int = 1000
+    """How many series the points of metrics belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,13 @@ def run(load: Load) -> Outcome:
 
 Send = Callable[[bytes], Awaitable[bool]]
 """Send one request; True if acknowledged, False if the server asked for a later attempt."""
+Payloads = Variants | Stamped | MetricRequests
 
 
 class _Senders:
     """Concurrent senders that share a counter of requests."""
 
-    def __init__(self, load: Load, payloads: Variants | Stamped) -> None:
+    def __init__(self, load: Load, payloads: Payloads) -> None:
         self._load = load
         self._payloads = payloads
         self._number = load.first_number
@@ -142,7 +147,7 @@ class _Senders:
             self._size_bytes += len(payload)
 
 
-async def _send_grpc(load: Load, payloads: Variants | Stamped) -> Outcome:
+async def _send_grpc(load: Load, payloads: Payloads) -> Outcome:
     options = [("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(load.address, options=options) as channel:
         await asyncio.wait_for(channel.channel_ready(), 10)
@@ -190,7 +195,7 @@ class _HTTPConnection:
         await self._reader.readline()
 
 
-async def _send_http(load: Load, payloads: Variants | Stamped) -> Outcome:
+async def _send_http(load: Load, payloads: Payloads) -> Outcome:
     host, _, port = load.address.rpartition(":")
 
     async def connect() -> Send:
@@ -200,11 +205,17 @@ async def _send_http(load: Load, payloads: Variants | Stamped) -> Outcome:
     return await _Senders(load, payloads).run(connect)
 
 
-def _main() -> None:
-    load = Load(**json.load(sys.stdin))
+def _payloads(load: Load) -> Payloads:
+    if load.signal == Signal.METRICS:
+        return MetricRequests(load.records, load.series)
     make = log_template if load.signal == Signal.LOGS else span_template
     template = make(load.records, seed=os.getpid())
-    payloads = Stamped(template, time.time_ns()) if load.stamped else template.variants(time.time_ns())
+    return Stamped(template, time.time_ns()) if load.stamped else template.variants(time.time_ns())
+
+
+def _main() -> None:
+    load = Load(**json.load(sys.stdin))
+    payloads = _payloads(load)
     send = _send_http if load.transport == "http" else _send_grpc
     print(json.dumps(asdict(asyncio.run(send(load, payloads)))))
 

@@ -15,6 +15,7 @@ from ganglion_collector.launch import Launch
 
 __all__ = [
     "MemoryPeak",
+    "anonymous_bytes",
     "cpu_seconds",
     "free_port",
     "listens",
@@ -115,6 +116,11 @@ class _Watch:
 def _rollup(pid: int) -> dict[str, int]:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Return how much memory of its own a process holds."""
+    return _rollup(pid)["Anonymous"]
 
 
 def _look(watch: _Watch, named: Mapping[str, int]) -> None:
