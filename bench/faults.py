@@ -17,7 +17,7 @@ from bench.report import Budget, Figure, Scale
 __all__ = ["embedded_faults", "run"]
 
 
-def embedded_faults(directory: Path, kills: int, seed: int = 0) -> Faults:
+def embedded_faults(directory: Path, kills: int, seed: int = 0, senders: int = 4) -> Faults:
     """Return a run against `ganglion up`'s processes, everything under `directory`, on free ports."""
     page = f"127.0.0.1:{free_port()}"
     planned = write_configuration(directory, _flow(page), quota_mib=512)
@@ -29,6 +29,7 @@ def embedded_faults(directory: Path, kills: int, seed: int = 0) -> Faults:
         dsn=EmbeddedPostgreSQL(planned.home).dsn,
         kills=kills,
         seed=seed,
+        senders=senders,
     )
 
 
