@@ -8,7 +8,6 @@ import pytest
 from bench.fault_engine import run_faults
 from bench.faults import embedded_faults
 
-
 KINDS = {"supervisor", "receiver", "PostgreSQL", "PostgreSQL child", "worker:span_metrics", "worker:count"}
 KINDS |= {"worker:prometheus", "worker:traces/postgresql", "worker:logs/postgresql"}
 
