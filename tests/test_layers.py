@@ -16,7 +16,17 @@ FOLDERS = {
 }
 CONTRACT = tuple(
     f"ganglion_collector.{name}"
-    for name in ("component", "endpoint", "errors", "metric_values", "otlp", "otlp_status", "small_server", "tls")
+    for name in (
+        "component",
+        "endpoint",
+        "errors",
+        "metric_values",
+        "otlp",
+        "otlp_status",
+        "prices",
+        "small_server",
+        "tls",
+    )
 )
 ALLOWED = {
     "ganglion": ("ganglion",),
