@@ -52,7 +52,13 @@ class RunningCollector:
     """One supervisor process and what it started; `home` outlives it."""
 
     def __init__(
-        self, text: str, home: Path, environ: Mapping[str, str] | None = None, *, embedded: bool = False
+        self,
+        text: str,
+        home: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        embedded: bool = False,
+        monitoring: bool = False,
     ) -> None:
         self.home = home
         self.config = home.parent / f"{home.name}.yaml"
@@ -60,6 +66,7 @@ class RunningCollector:
         self.log = home.parent / f"{home.name}.log"
         self._environ = {**os.environ, **(environ or {})}
         self._embedded = embedded
+        self._monitoring = monitoring
         self._process: subprocess.Popen[bytes] | None = None
         self._events = -1
         self._buffer = b""
@@ -72,6 +79,7 @@ class RunningCollector:
             "uris": [str(self.config)],
             "home": str(self.home),
             "embedded": self._embedded,
+            "monitoring": self._monitoring,
             "readiness_fd": writing,
         }
         with self.log.open("ab") as log:
@@ -199,9 +207,14 @@ def collector(tmp_path: Path) -> Iterator[MakeCollector]:
     tmp_path.chmod(0o711)
 
     def make(
-        text: str, *, environ: Mapping[str, str] | None = None, home: str = "home", embedded: bool = False
+        text: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        home: str = "home",
+        embedded: bool = False,
+        monitoring: bool = False,
     ) -> RunningCollector:
-        made.append(RunningCollector(text, tmp_path / home, environ, embedded=embedded))
+        made.append(RunningCollector(text, tmp_path / home, environ, embedded=embedded, monitoring=monitoring))
         return made[-1]
 
     yield make

@@ -56,6 +56,8 @@ def test_the_wheel_holds_what_is_not_python(wheel: Path) -> None:
 
     assert [name for name in names if name.endswith(".sql")]
     assert [name for name in names if name.endswith("otel-collector.yaml")]
+    for name in ("prometheus/prometheus.yml", "prometheus/rules/rag.yml", "alertmanager/alertmanager.yml"):
+        assert f"ganglion_collector/deploy/{name}" in names
     assert {name.partition("/")[0] for name in names if not name.startswith("ganglion-")} == {
         "ganglion",
         "ganglion_collector",

@@ -27,7 +27,7 @@ _READY_PATIENCE = 600.0
 """Prometheus first reads what it had not yet written to blocks."""
 _KEPT = re.compile(r"(?i)PATH|HOME|TMPDIR|(https?|no)_proxy|(PYTHON|GO|SSL_CERT_).*")
 _LEVEL = re.compile(r"\blevel=(\w+)", re.IGNORECASE)
-_ERROR = re.compile(r'\berr="((?:[^"\\]|\\.)*)"|\berr=(\S+)|\bmsg="((?:[^"\\]|\\.)*)"')
+_FIELD = re.compile(r'\b(err|msg)=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +215,9 @@ def _read(line: str) -> tuple[int, str]:
     level = _LEVEL.search(line)
     match level[1].lower() if level else "":
         case "error":
-            found = _ERROR.search(line)
-            return logging.ERROR, next(filter(None, found.groups()), "").replace('\\"', '"') if found else ""
+            fields = {name: quoted or bare for name, quoted, bare in _FIELD.findall(line)}
+            reason = fields.get("err") or fields.get("msg", "")
+            return logging.ERROR, reason.replace('\\"', '"').replace("\\n", " ")
         case "warn":
             return logging.WARNING, ""
         case _:
