@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-__all__ = ["OK", "Board", "ComponentStatus", "Phase", "ProcessState", "ProcessStatus"]
+__all__ = ["DISABLED", "OK", "Board", "ComponentStatus", "Phase", "ProcessState", "ProcessStatus"]
 
 ProcessState = Literal["starting", "running", "restarting", "stopped"]
 Phase = Literal["starting", "running", "stopping"]
 
 OK = "StatusOK"
+DISABLED = "StatusDisabled"
+"""Not one of the Collector's: switched off by what is configured, and well so."""
 _STARTING = "StatusStarting"
 _FAILING = "StatusRecoverableError"
 
@@ -109,7 +111,7 @@ class Board:
     def reason(self) -> str:
         """Why it is not healthy: the first component or process that is not well, and what is wrong with it."""
         for name, component in self._components.items():
-            if component.status != OK:
+            if component.status not in {OK, DISABLED}:
                 return f"{name}: {component.reason or component.status}"
         for process in self._processes.values():
             if process.state != "running" and not process.optional:
@@ -132,6 +134,7 @@ class Board:
                 for process in self._processes.values()
             ],
             "addresses": dict(self._addresses),
+            "disabled": {name: found.reason for name, found in self._components.items() if found.status == DISABLED},
         }
 
     def health(self) -> dict[str, Any]:

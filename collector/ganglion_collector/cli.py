@@ -63,12 +63,16 @@ def validate(config: ConfigOption = None, sets: SetOption = None) -> None:
         typer.echo(
             "note: GANGLION_DATABASE_URL is not set; `ganglion up` brings its own, `ganglion run` needs it", err=True
         )
+    from ganglion_collector.pipeline import disabled_exporters  # noqa: PLC0415 (quick start of other commands)
+
     loaded = load_config(config, sets)
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     ways = ", ".join(
         f"{id_} ({', '.join(one.receivers)} to {', '.join(one.exporters)})" for id_, one in loaded.pipelines.items()
     )
+    for exporter, reason in disabled_exporters(loaded).items():
+        typer.echo(f"disabled: {exporter}: {reason}")
     typer.echo(f"valid: {ways}")
 
 
@@ -139,6 +143,8 @@ def _print_status(found: Mapping[str, Any]) -> None:
     for process in found["processes"]:
         reason = f"  {process['reason']}" if process.get("reason") else ""
         typer.echo(f"  {process['name']:<28} {process['state']:<12} {process['pid'] or '-':>8}{reason}")
+    for name, reason in found.get("disabled", {}).items():
+        typer.echo(f"  {name:<28} disabled: {reason}")
     for name, address in found["addresses"].items():
         typer.echo(f"  {name:<28} {address}")
 

@@ -15,6 +15,7 @@ configuration does not name.
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
@@ -30,6 +31,8 @@ __all__ = [
     "Batch",
     "BatchBounds",
     "BatchConfig",
+    "Buries",
+    "Bury",
     "Config",
     "Connector",
     "ConnectorFactory",
@@ -39,6 +42,7 @@ __all__ = [
     "ExporterConfig",
     "ExporterFactory",
     "ExtensionFactory",
+    "KeepsFiles",
     "KeepsPosition",
     "Listens",
     "Position",
@@ -47,6 +51,7 @@ __all__ = [
     "ReceiverFactory",
     "ReceiverSettings",
     "Record",
+    "Reports",
     "RetryConfig",
     "SendingQueueConfig",
     "Signal",
@@ -319,6 +324,37 @@ class Stateful(Protocol):
 
 
 @runtime_checkable
+class KeepsFiles(Protocol):
+    """A component with files of its own, which outlive its process: nobody else has them open or touches them."""
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep them in `folder`, which exists and only this user can read; called before `start`."""
+        ...
+
+
+Bury = Callable[[Record, str], Awaitable[None]]
+"""`await bury(record, reason)`: returns when the dead letters have the record's items; raises RetryableError."""
+
+
+@runtime_checkable
+class Buries(Protocol):
+    """An exporter that finds out after `export` has returned that its destination will never take an item."""
+
+    def bury_with(self, bury: Bury) -> None:
+        """Set such items aside with `bury`; the same bytes twice are one letter. Called before `start`."""
+        ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """An exporter that learns by itself, not in `export`, whether it is well."""
+
+    def report_to(self, report: Callable[[str], None]) -> None:
+        """Tell `report` what is wrong, "" when nothing is any more. Called before `start`."""
+        ...
+
+
+@runtime_checkable
 class Listens(Protocol):
     """A component that others connect to."""
 
@@ -473,7 +509,8 @@ class ExporterFactory(Generic[C]):
     """An exporter's type, its configuration and how it is made.
 
     `shared`: all pipelines that name it have one process and one instance, since it listens at one address or its state
-    is one; else each pipeline has its own.
+    is one; else each pipeline has its own. `disabled` returns why what is configured so is switched off, None if it is
+    not: it then has no process, takes nothing and holds nothing back, and everything else runs.
     """
 
     component_type: str
@@ -481,6 +518,7 @@ class ExporterFactory(Generic[C]):
     create: Callable[[C], Exporter]
     signals: frozenset[Signal]
     shared: bool = False
+    disabled: Callable[[C], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

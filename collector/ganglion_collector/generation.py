@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
-from ganglion_collector.board import Board
+from ganglion_collector.board import DISABLED, Board
 from ganglion_collector.config import CollectorConfig
 from ganglion_collector.dead_letters import DeadLetters
 from ganglion_collector.derived import DerivedReader
@@ -19,7 +19,16 @@ from ganglion_collector.extensions.health_check import HealthCheckConfig
 from ganglion_collector.health import health_answer, metrics_answer
 from ganglion_collector.journal.store import unconfigured_readers
 from ganglion_collector.metrics_page import MetricsPage, ReaderPosition
-from ganglion_collector.pipeline import Route, Way, journal_readers, open_track_reader, places, routes, ways
+from ganglion_collector.pipeline import (
+    Route,
+    Way,
+    disabled_exporters,
+    journal_readers,
+    open_track_reader,
+    places,
+    routes,
+    ways,
+)
 from ganglion_collector.process import Program, SupervisedProcess
 from ganglion_collector.programs import ChildFactory
 from ganglion_collector.small_server import SmallServer
@@ -59,6 +68,7 @@ class Generation:
 
     async def start(self) -> None:
         """Return when every worker, then the receivers, are ready. Raises StartError if one cannot start."""
+        self._say_disabled()
         self._say_unconfigured()
         outcomes = await asyncio.gather(*(worker.start() for worker in self._workers), return_exceptions=True)
         for outcome in outcomes:
@@ -81,6 +91,7 @@ class Generation:
 
     def launch(self) -> None:
         """Start the processes without waiting; what cannot start yet is tried again and again."""
+        self._say_disabled()
         self._say_unconfigured()
         for process in (*self._workers, self._receiver):
             process.launch()
@@ -106,8 +117,13 @@ class Generation:
 
     @property
     def components(self) -> frozenset[str]:
-        """Every component that a program answers for."""
-        return frozenset(component for program in self.programs.values() for component in program.components)
+        """Every component that a program answers for, or that is disabled."""
+        answered = {component for program in self.programs.values() for component in program.components}
+        return frozenset(answered | self._disabled.keys())
+
+    @property
+    def _disabled(self) -> Mapping[str, str]:
+        return {f"exporter:{id_}": reason for id_, reason in disabled_exporters(self._config).items()}
 
     def _make_servers(self) -> Iterator[tuple[str, SmallServer]]:
         for extension in self._config.extensions.values():
@@ -142,6 +158,11 @@ class Generation:
             position = reader.position() or reader.oldest()
             waiting = reader.waiting(position) if isinstance(reader, DerivedReader) else None
         return ReaderPosition(route.reader(way.pipeline), route.exporter, data_type, position.sequence, waiting)
+
+    def _say_disabled(self) -> None:
+        for component, reason in self._disabled.items():
+            self._board.component(component, DISABLED, reason)
+            _logger.info("disabled", extra={"component": component, "reason": reason})
 
     def _say_unconfigured(self) -> None:
         for reader in unconfigured_readers(self._places.journal, journal_readers(self._config)):

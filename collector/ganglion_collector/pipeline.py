@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
 
 from ganglion_collector import telemetry
 from ganglion_collector.attempts import Attempts
@@ -19,14 +20,21 @@ from ganglion_collector.checkpoint import Checkpoint
 from ganglion_collector.component import (
     Admission,
     Authenticator,
+    Batch,
     BatchBounds,
+    Buries,
     Connector,
     Exporter,
     ExporterConfig,
+    KeepsFiles,
     KeepsPosition,
+    Position,
     Receiver,
     ReceiverSettings,
+    Record,
+    Reports,
     Signal,
+    Source,
     Stateful,
     Transform,
 )
@@ -38,6 +46,7 @@ from ganglion_collector.doorbell import Bells, Doorbell
 from ganglion_collector.errors import StartError
 from ganglion_collector.extensions.journal import JournalConfig
 from ganglion_collector.intake import Intake, JournalSettings
+from ganglion_collector.joined_health import JoinedHealth
 from ganglion_collector.journal import JournalReader
 from ganglion_collector.journal.store import open_reader
 from ganglion_collector.memory import ConnectorEnd, Flushing, Memory
@@ -51,6 +60,7 @@ __all__ = [
     "Way",
     "WorkerParts",
     "WorkerSettings",
+    "disabled_exporters",
     "exporter_bounds",
     "journal_config",
     "journal_readers",
@@ -63,6 +73,9 @@ __all__ = [
     "stream_readers",
     "ways",
 ]
+
+_BURIED = UUID("3a1de1f6-6c1b-4c5c-8f6d-0d1f6f1a7c52")
+"""Names the journal, which there is none of, that buried items are said to come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +132,29 @@ class Way:
 
 
 def routes(config: CollectorConfig) -> tuple[Route, ...]:
-    """Return a route for each worker, in the configuration's order."""
+    """Return a route for each worker, in the configuration's order; a disabled exporter has none."""
     found: dict[str, Route] = {}
+    disabled = disabled_exporters(config)
     for pipeline in config.pipelines.values():
         for end in pipeline.exporters:
+            if end in disabled:
+                continue
             route = _route(config, pipeline.id, end)
             known = found.get(route.name)
             if known:
                 route = replace(known, pipelines=(*known.pipelines, pipeline.id))
             found[route.name] = route
     return tuple(found.values())
+
+
+def disabled_exporters(config: CollectorConfig) -> Mapping[str, str]:
+    """Return which exporters are switched off by what is configured, each with the reason."""
+    asked = {
+        id_: component.factory.disabled(component.config)
+        for id_, component in config.exporters.items()
+        if component.factory.disabled is not None
+    }
+    return {id_: reason for id_, reason in asked.items() if reason}
 
 
 def _route(config: CollectorConfig, pipeline: str, end: str) -> Route:
@@ -273,6 +299,7 @@ class _Workshop:
         self._processors = {id_: _made_processors(config, config.pipelines[id_]) for id_ in route.pipelines}
         self._closing: list[Callable[[], None]] = []
         self._letters = DeadLetters(self._where.dead_letters)
+        self._equip(self._end)
 
     def make(self, bell: Doorbell) -> WorkerParts:
         remembering = self._remembering()
@@ -286,6 +313,24 @@ class _Workshop:
                 one()
 
         return WorkerParts(Worker(tracks, bell, memory), self._end, memory, close)
+
+    def _equip(self, exporter: Exporter) -> None:
+        """Give the exporter what it asks for besides batches."""
+        if isinstance(exporter, KeepsFiles):
+            exporter.keep_in(_own_folder(self._where, self._route))
+        if isinstance(exporter, Buries):
+            exporter.bury_with(self._bury)
+        if isinstance(exporter, Reports):
+            self._health = joined = JoinedHealth(self._health)
+            exporter.report_to(joined.report)
+
+    async def _bury(self, record: Record, reason: str) -> None:
+        pipelines = [self._config.pipelines[id_] for id_ in self._route.pipelines]
+        pipeline = next(one for one in pipelines if one.signal is record.signal)
+        journal = uuid5(_BURIED, sha256(record.payload).hexdigest())
+        source = Source(journal, self._route.reader(pipeline.id))
+        SetAside(self._letters).put(Batch(record.signal, (record,), source, Position(), Position(1)), reason)
+        telemetry.count_dead_lettered(record.signal, self._route.exporter, record.item_count, "refused")
 
     def _remembering(self) -> Mapping[str, Stateful]:
         """Return what has a state, by the name that it is saved under."""
@@ -352,6 +397,15 @@ class _Workshop:
 
 def _state_path(where: Places, name: str) -> Path:
     return where.state / f"{_key(name)}.sqlite"
+
+
+def _own_folder(where: Places, route: Route) -> Path:
+    folder = where.state / f"{route.key}.d"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"{route.name}: cannot make {folder}: {error.strerror}") from error
+    return folder
 
 
 def open_track_reader(where: Places, route: Route, way: Way) -> JournalReader:

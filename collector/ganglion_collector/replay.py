@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from ganglion_collector.component import Batch, Exporter, ExporterConfig, Position, Source, Stateful
+from ganglion_collector.component import Batch, Exporter, ExporterConfig, KeepsFiles, Position, Source, Stateful
 from ganglion_collector.config import CollectorConfig
 from ganglion_collector.dead_letters import DeadLetter, DeadLetters
 from ganglion_collector.errors import ExportError
@@ -65,7 +65,7 @@ async def _deliver(config: CollectorConfig, letter: DeadLetter, exporters: dict[
             return _only_running(found[0])
         component = config.exporters[found[0].exporter]
         exporter = component.factory.create(component.config)
-        if found[0].shared or isinstance(exporter, Stateful):
+        if found[0].shared or isinstance(exporter, KeepsFiles | Stateful):
             return _only_running(found[0])
         await exporter.start()
         common = component.config if isinstance(component.config, ExporterConfig) else ExporterConfig()
