@@ -5,7 +5,11 @@ import json
 import sys
 import sysconfig
 import time
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,14 +19,20 @@ import pytest
 from ganglion_collector.component import Batch
 from ganglion_collector.otlp import Signal, count_items, item_lists, parse_request
 from ganglion_collector.testing import Answer, OTLPSink
+from ganglion_exporters._prometheus.exposition import Format, render
+from ganglion_exporters._prometheus.translate import TranslationSettings, Translator
+from ganglion_exporters.prometheus.store import Limits, Store
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from bench.__main__ import MEASURES, STUDIES
-from bench.collector import running_collector
+from bench.collector import page_sums, running_collector
 from bench.data import Template, log_template, span_template
 from bench.fault_engine import difference
 from bench.load import Load
 from bench.load import run as send
+from bench.metric_data import MetricRequests, measured
 from bench.postgresql import (
     BATCH_REQUESTS,
     batches,
@@ -36,9 +46,11 @@ from bench.postgresql import (
     table_bytes,
 )
 from bench.processes import cpu_seconds, process_tree, started, wait_until, watch_memory
+from bench.prometheus_client_page import Registry
 from bench.report import Budget, CannotMeasureError, Figure, percentile, show, write_json
 from bench.rotel import running_rotel
 
+OF_THE_TARGET = ("job", "instance", "otel_scope_name")
 TEMPLATES = [log_template(60), span_template(60)]
 
 
@@ -77,7 +89,7 @@ def test_variants_differ() -> None:
 
 
 @pytest.mark.parametrize("transport", ["grpc", "http"])
-@pytest.mark.parametrize("signal", ["logs", "traces"])
+@pytest.mark.parametrize("signal", ["logs", "traces", "metrics"])
 async def test_load_counts_what_a_real_server_acknowledged(transport: str, signal: str) -> None:
     async with OTLPSink() as sink:
         sink.answers.append(Answer(grpc_code=grpc.StatusCode.UNAVAILABLE, http_status=503))
@@ -88,6 +100,50 @@ async def test_load_counts_what_a_real_server_acknowledged(transport: str, signa
     assert [(one.transport, one.signal) for one in sink.requests] == [(transport, signal)] * 31
     assert {count_items(one.signal, one.parsed()) for one in sink.requests if one.signal} == {20}
     assert len({one.body for one in sink.requests}) == 30
+
+
+def test_metric_requests_go_through_all_series_again_and_again_with_new_times() -> None:
+    store, requests = Store(Limits(1000, 0, 0)), MetricRequests(50, 200)
+    translator = Translator(TranslationSettings(target_info=False))
+    for number in range(2 * len(requests)):
+        request = ExportMetricsServiceRequest.FromString(requests.payload(number))
+        points, dropped = translator.points(request)
+        assert (len(points), store.take(points, time.time_ns()), dropped) == (50, Counter(), Counter())
+    assert len(store) == 200
+
+
+def test_page_is_compared_with_the_same_series_of_prometheus_client() -> None:
+    registry = Registry()
+    registry.update(list(measured(200)))
+    theirs = {
+        (sample.name, frozenset(sample.labels.items()))
+        for family in registry.registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+    store, requests = Store(Limits(1000, 0, 0)), MetricRequests(50, 200)
+    translator = Translator(TranslationSettings(target_info=False))
+    for number in range(len(requests)):
+        store.take(translator.points(ExportMetricsServiceRequest.FromString(requests.payload(number))).points, 0)
+    page = b"".join(render(store.families(), Format(), timestamps=False)).decode()
+    ours = {
+        (sample.name, frozenset((label, value) for label, value in sample.labels.items() if label not in OF_THE_TARGET))
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+    assert ours == theirs
+
+
+def test_sums_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "metrics"
+    page.write_text('# TYPE a counter\na{x="{} 1"} 2\na{x="2"} 3\nab 7\n')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever)
+        try:
+            assert page_sums(f"127.0.0.1:{server.server_port}", ["a", "none"]) == {"a": 5.0, "none": 0.0}
+        finally:
+            server.shutdown()
 
 
 def test_load_without_a_server_says_so() -> None:
