@@ -1,0 +1,115 @@
+"""What the attributes of one span say, sorted by what is done with it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
+
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+
+from ganglion_exporters._langsmith._conventions import Group, place
+from ganglion_exporters._langsmith._values import JSON, Object, literal, parsed, plain
+
+__all__ = ["Facts", "read_facts"]
+
+_Tree: TypeAlias = dict[str | int, "_Tree | JSON"]
+
+
+@dataclass(slots=True)
+class Facts:
+    """`known` is read by attribute name, a spread list as `<name>.{n}`; the others are parts of a run as they are.
+
+    `given` is metadata that a service wrote as such, which wins over what is made of other attributes.
+    """
+
+    known: Object = field(default_factory=dict[str, JSON])
+    metadata: Object = field(default_factory=dict[str, JSON])
+    given: Object = field(default_factory=dict[str, JSON])
+    parameters: Object = field(default_factory=dict[str, JSON])
+    is_llm: bool = False
+
+    def text(self, name: str) -> str:
+        """Return a text without the blanks around it; empty where there is none."""
+        value = self.known.get(name)
+        return value.strip() if isinstance(value, str) else ""
+
+
+def read_facts(attributes: Iterable[KeyValue]) -> Facts:
+    """Sort attributes by the tables of the conventions."""
+    facts = Facts()
+    trees: dict[str, _Tree] = {}
+    known, metadata = facts.known, facts.metadata
+    for attribute in attributes:
+        key, found = attribute.key, attribute.value
+        value = found.string_value or found.int_value or plain(found)
+        spot = place(key)
+        facts.is_llm |= spot.is_llm
+        match spot.group:
+            case Group.READ:
+                known[key] = value
+            case Group.METADATA:
+                metadata[spot.name] = value
+            case Group.READ_AND_KEPT:
+                known[key] = metadata[key] = value
+            case Group.ITEM:
+                if not _plant(trees.setdefault(spot.name, {}), spot.path, value):
+                    metadata[key] = value
+            case Group.GIVEN_METADATA:
+                if value is not None:
+                    facts.given[spot.name] = parsed(value)
+            case Group.PARAMETER:
+                facts.parameters[spot.name] = parsed(value)
+            case Group.NOISE:
+                pass
+    for name, tree in trees.items():
+        known[f"{name}.{{n}}"] = _grown(tree)
+    _spread(facts)
+    return facts
+
+
+def _spread(facts: Facts) -> None:
+    """Take apart the attributes that hold several of a kind."""
+    for name in ("llm.invocation_parameters", "embedding.invocation_parameters"):
+        found = literal(facts.known.get(name))
+        if isinstance(found, dict):
+            facts.parameters = {**found, **facts.parameters}
+    for name, tool in (("llm.tools.{n}", "tools"), ("llm.request.functions.{n}", "functions")):
+        if name in facts.known:
+            facts.parameters.setdefault(tool, _tools(facts.known[name]))
+    if "metadata" in facts.known:
+        found = literal(facts.known["metadata"])
+        if isinstance(found, dict):
+            facts.given = {**found, **facts.given}
+        else:
+            facts.metadata["metadata"] = found
+
+
+def _tools(value: JSON) -> JSON:
+    """Return definitions of tools; OpenInference has each as `tool.json_schema`."""
+    tools: list[JSON] = []
+    for item in value if isinstance(value, list) else []:
+        tool = item.get("tool", item) if isinstance(item, dict) else item
+        tools.append(parsed(tool["json_schema"]) if isinstance(tool, dict) and "json_schema" in tool else tool)
+    return tools
+
+
+def _plant(tree: _Tree, path: tuple[str | int, ...], value: JSON) -> bool:
+    """Put a value at its place in a tree; False where something else is in the way."""
+    for part in path[:-1]:
+        branch = tree.setdefault(part, {})
+        if not isinstance(branch, dict):
+            return False
+        tree = cast("_Tree", branch)
+    if isinstance(tree.get(path[-1]), dict):
+        return False
+    tree[path[-1]] = value
+    return True
+
+
+def _grown(tree: "_Tree | JSON") -> JSON:
+    """Return a tree as JSON: what has only indices becomes a list, in their order."""
+    if not isinstance(tree, dict):
+        return tree
+    branches = cast("Mapping[str | int, _Tree | JSON]", tree)
+    if all(isinstance(key, int) for key in branches):
+        return [_grown(branches[key]) for key in sorted(cast("Mapping[int, object]", branches))]
+    return {str(key): _grown(branch) for key, branch in branches.items()}
