@@ -186,7 +186,7 @@ def _running(option: str) -> Iterator[psutil.Process]:
 def _installed(kind: Kind, folders: str | None) -> tuple[str, tuple[int, int]]:
     path = next((path for name in kind.programs if (path := shutil.which(name, path=folders))), None)
     if path is None:
-        raise StartError(f"{kind.title} is not installed; on Debian: apt-get install {kind.package}")
+        raise StartError(f"not installed; on Debian: apt-get install {kind.package}")
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

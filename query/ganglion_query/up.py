@@ -77,7 +77,7 @@ def _follow(screen: Console, started: Started) -> Mapping[str, str]:
                 case "ready":
                     screen.print(Text(f"  {event['name']}: ready"))
                 case "without":
-                    screen.print(Text(f"  {event['name']}: goes on without; {event['reason']}"))
+                    screen.print(Text(f"  without {event['name']}: {event['reason']}"), soft_wrap=True)
                 case "waiting":
                     waiting = event["reason"]
                     shown.update(Text(f"Waiting: {waiting}"))

@@ -1,22 +1,20 @@
 """Prometheus and Alertmanager beside the collector: the real programs, or none, killed, or in the way of others."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
-from ganglion_collector import config
-from ganglion_collector.errors import StartError
 from ganglion_collector.home import Home
-from ganglion_collector.monitoring import MonitoringSettings
-from ganglion_collector.monitoring_config import SHIPPED, alertmanager_config, prometheus_config, targets
 from ganglion_collector.monitoring_servers import PROMETHEUS, end_servers
 
 from tests.fix_collector import MakeCollector, RunningCollector, eventually, simple
@@ -24,6 +22,7 @@ from tests.programs import prometheus_program
 
 PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager", "amtool")
 ADDRESSES = {"GANGLION_PROMETHEUS_ADDRESS": "127.0.0.1:0", "GANGLION_ALERTMANAGER_ADDRESS": "127.0.0.1:0"}
+Ganglion = Callable[..., str]
 TEXT = simple('{prometheus: {endpoint: "127.0.0.1:0"}}', "metrics: [prometheus]")
 
 
@@ -113,12 +112,12 @@ def test_where_they_are_not_installed_the_collector_says_so_and_goes_on(
     one.launch()
     reasons = [one.wait_event("without", "healthy") for _ in range(2)]
     assert [event.get("reason") for event in reasons] == [
-        "Alertmanager is not installed; on Debian: apt-get install prometheus-alertmanager",
-        "Prometheus is not installed; on Debian: apt-get install prometheus",
+        "not installed; on Debian: apt-get install prometheus-alertmanager",
+        "not installed; on Debian: apt-get install prometheus",
     ]
     assert "prometheus-server" not in one.wait_event("healthy")["addresses"]
     assert (one.process("prometheus-server")["state"], one.status()["healthy"]) == ("stopped", True)
-    assert "is not installed" in one.process("prometheus-server")["reason"]
+    assert one.process("prometheus-server")["reason"].startswith("not installed; ")
 
 
 def test_another_program_of_that_name_is_not_taken_for_it(collector: MakeCollector, tmp_path: Path) -> None:
@@ -201,15 +200,6 @@ def test_a_server_that_was_left_is_ended(tmp_path: Path) -> None:
     end_servers(home)
 
 
-def test_off_is_off_and_what_cannot_be_is_told() -> None:
-    assert MonitoringSettings.of({"GANGLION_PROMETHEUS": "off"}) is None
-    with pytest.raises(StartError, match="GANGLION_PROMETHEUS is 'no'; write on or off"):
-        MonitoringSettings.of({"GANGLION_PROMETHEUS": "no"})
-    with pytest.raises(StartError, match="GANGLION_ALERTMANAGER_ADDRESS is '9093': not an endpoint"):
-        MonitoringSettings.of({"GANGLION_ALERTMANAGER_ADDRESS": "9093"})
-    assert MonitoringSettings.of({}) == MonitoringSettings.of({"GANGLION_PROMETHEUS_ADDRESS": "localhost:9090"})
-
-
 def test_a_wrong_address_is_told_in_one_line(collector: MakeCollector) -> None:
     one = collector(TEXT, environ={"GANGLION_PROMETHEUS_ADDRESS": "nowhere"}, monitoring=True)
     one.launch()
@@ -217,45 +207,45 @@ def test_a_wrong_address_is_told_in_one_line(collector: MakeCollector) -> None:
     assert one.wait() == 1
 
 
-def loaded(text: str) -> config.CollectorConfig:
-    return config.load([f"yaml:{text}"], environ={})
+@pytest.fixture
+def ganglion(tmp_path: Path) -> Iterator[Ganglion]:
+    """Run the command line in a home of its own, without a database; what it started ends with the test."""
+    (tmp_path / "c.yaml").write_text(TEXT)
+    fixed = {"GANGLION_HOME": str(tmp_path / "home"), "GANGLION_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
+
+    def run(*arguments: str, **environ: str) -> str:
+        argv = [sys.executable, "-m", "ganglion_query.cli", *arguments]
+        done = subprocess.run(
+            argv, env={**os.environ, **fixed, **ADDRESSES, **environ}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    yield run
+    run("down")
 
 
-def test_what_is_scraped_are_the_addresses_that_are_listened_on() -> None:
-    addresses = {
-        "metrics": "0.0.0.0:1",
-        "prometheus": "[::]:2",
-        "prometheus/b": "127.0.0.1:3",
-        "otlp/http": "127.0.0.1:4",
-    }
-    two = loaded(simple("{prometheus: , prometheus/b: {endpoint: localhost:3}}", "metrics: [prometheus, prometheus/b]"))
-    assert targets(two, addresses) == {"ganglion": ["127.0.0.1:1"], "ganglion_exporter": ["[::1]:2", "127.0.0.1:3"]}
-    assert targets(two, {}) == {"ganglion": [], "ganglion_exporter": []}
-    none = loaded(simple("{debug: }", "metrics: [debug]").replace("{readers:", "{level: none, readers:"))
-    assert targets(none, addresses) == {"ganglion": [], "ganglion_exporter": []}
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("installed")
+def test_up_and_status_show_them_and_down_ends_them(ganglion: Ganglion, tmp_path: Path) -> None:
+    up = ganglion("up", "--config", str(tmp_path / "c.yaml"))
+    status = json.loads(ganglion("status", "--json"))
+    address = status["addresses"]["prometheus-server"]
+    assert f"\nprometheus-server {address}\n" in up
+    assert f"\nMetrics and alerts:    http://{address}\n" in up
+    assert f"Alerts are on http://{status['addresses']['alertmanager']} alone and sent to nobody" in up
+    assert ganglion("up").startswith(f"Already running in {tmp_path / 'home'}: healthy")
+    pids = {one["name"]: one["pid"] for one in status["processes"]}
+    servers = [psutil.Process(pids[name]) for name in ("prometheus-server", "alertmanager")]
+    assert ganglion("down").startswith("Stopped")
+    assert not any(server.is_running() for server in servers)
 
 
-@pytest.mark.parametrize("version", [(2, 42), (3, 5)])
-def test_prometheus_takes_the_configuration_made_for_it(tmp_path: Path, version: tuple[int, int]) -> None:
-    path = tmp_path / "prometheus.yml"
-    path.write_text(prometheus_config("127.0.0.1:1", "127.0.0.1:2", tmp_path, version))
-    argv = [prometheus_program("promtool"), "check", "config", str(path)]
-    checked = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def test_a_newer_prometheus_is_asked_for_native_histograms_by_a_key(tmp_path: Path) -> None:
-    made = yaml.safe_load(prometheus_config("127.0.0.1:1", None, tmp_path, (3, 9)))
-    assert made["global"]["scrape_native_histograms"] is True
-    assert "alerting" not in made
-
-
-def test_alertmanager_takes_the_configuration_that_sends_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "alertmanager.yml"
-    path.write_text(alertmanager_config())
-    checked = subprocess.run([prometheus_program("amtool"), "check-config", path], capture_output=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    shipped = yaml.safe_load((SHIPPED / "alertmanager" / "alertmanager.yml").read_text())
-    made = yaml.safe_load(path.read_text())
-    assert (made["route"], made["inhibit_rules"]) == (shipped["route"], shipped["inhibit_rules"])
-    assert made["receivers"] == [{"name": "critical"}, {"name": "warning"}]
+@pytest.mark.timeout(60)
+def test_up_goes_on_without_them(ganglion: Ganglion, tmp_path: Path) -> None:
+    config_option = ("--config", str(tmp_path / "c.yaml"))
+    told = ganglion("up", *config_option, PATH=str(tmp_path))
+    assert "\n  without prometheus-server: not installed; on Debian: apt-get install prometheus\n" in told
+    assert "Metrics and alerts" not in told
+    ganglion("down")
+    assert "alertmanager" not in ganglion("up", *config_option, "--no-monitoring") + ganglion("status")
