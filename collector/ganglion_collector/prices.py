@@ -5,16 +5,17 @@
 A model that is not in the table costs nothing that is known (None), never 0; so do counts that nobody can believe.
 """
 
+import datetime as dt
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, field, replace
-from datetime import date
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -32,7 +33,7 @@ _VENDOR = re.compile(r"^(?:[a-z][a-z-]*\.)+(?=[a-z])")
 _VERSION = re.compile(
     r"""(?: @[\w.-]+                # Vertex AI: claude-opus-4@20250514
           | (?:-v\d+)?:\d[\w:]*     # Amazon Bedrock: -v1:0, -v2:0:48k
-          | -20\d{6} | -20\d\d-\d\d-\d\d | -\d{3,4} | -latest
+          | \[1m\] | -20\d{6} | -20\d\d-\d\d-\d\d | -\d{3,4} | -latest
         )$""",
     re.VERBOSE,
 )
@@ -68,23 +69,29 @@ class Cost:
     table_date: str
 
 
+_Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+_counts = attrgetter(*(one.name for one in fields(Usage)))
+
+
 class _Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """US dollars for a million tokens; what has no price of its own costs as much as other input or output."""
 
-    input: float
-    output: float | None = None
-    cache_read: float | None = None
-    cache_creation: float | None = None
-    cache_creation_1h: float | None = None
-    reasoning: float | None = None
-    audio_input: float | None = None
-    audio_output: float | None = None
+    input: _Dollars
+    output: _Dollars | None = None
+    cache_read: _Dollars | None = None
+    cache_creation: _Dollars | None = None
+    cache_creation_1h: _Dollars | None = None
+    reasoning: _Dollars | None = None
+    audio_input: _Dollars | None = None
+    audio_output: _Dollars | None = None
 
 
 class _Tier(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The rates of the whole call where its input has more than `above` tokens."""
 
-    above: int
+    above: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Model(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,9 +101,11 @@ class _Model(_Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class _Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`aliases` name this provider too, `also` those whose models it sells at their prices.
 
-    A model's name may hold `*`; `names` are other names of models (deployments).
+    A model's name may hold `*`; `names` are other names of models (deployments). `date` is that of these prices, where
+    it is not the table's.
     """
 
+    date: dt.date | None = None
     aliases: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     models: dict[str, _Model] = {}
@@ -104,7 +113,7 @@ class _Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    date: date
+    date: dt.date
     source: str = ""
     currency: Literal["USD"] = "USD"
     per_tokens: Literal[1_000_000] = 1_000_000
@@ -132,11 +141,10 @@ class _Section:
 
     def find(self, names: Sequence[str]) -> _Priced | None:
         """Return the model of the first name that is known, else that of the longest pattern for one."""
-        known = [self.names.get(name, name) for name in names]
-        exact = next((self.models[name] for name in known if name in self.models), None)
+        exact = next((self.models[name] for name in names if name in self.models), None)
         if exact is not None:
             return exact
-        patterns = [one for one in self.models if "*" in one and any(fnmatchcase(name, one) for name in known)]
+        patterns = [one for one in self.models if "*" in one and any(fnmatchcase(name, one) for name in names)]
         return self.models[max(patterns, key=len)] if patterns else None
 
 
@@ -148,7 +156,7 @@ class Prices:
         self._canonical: dict[str, str] = {}
         for table in tables:
             for name, provider in table.providers.items():
-                self._add(name, provider, table.date.isoformat())
+                self._add(name, provider, (provider.date or table.date).isoformat())
         self._found = lru_cache(maxsize=4096)(self._find)
 
     def cost(self, provider: str, model: str, usage: Usage) -> Cost | None:
@@ -173,14 +181,20 @@ class Prices:
 
     def _find(self, provider: str, model: str) -> _Priced | None:
         names = list(_names(model))
-        sections = (self._sections[name] for name in self._searched(provider) if name in self._sections)
-        return next((found for section in sections if (found := section.find(names)) is not None), None)
+        for section in self._searched(provider):
+            names = [section.names.get(name, name) for name in names]
+            found = section.find(names)
+            if found is not None:
+                return found
+        return None
 
-    def _searched(self, provider: str) -> Iterator[str]:
+    def _searched(self, provider: str) -> Iterator[_Section]:
+        """Yield what is known of a provider, then of those whose models it sells."""
         known = self._canonical.get(_plain(provider) or _ANY)
         if known is not None:
-            yield known
-            yield from (_plain(other) for other in self._sections[known].also)
+            yield self._sections[known]
+            others = (self._canonical.get(_plain(other)) for other in self._sections[known].also)
+            yield from (self._sections[other] for other in others if other is not None)
 
 
 def _plain(provider: str) -> str:
@@ -201,7 +215,7 @@ def _names(model: str) -> Iterator[str]:
 
 
 def _cost(priced: _Priced, usage: Usage) -> Cost | None:
-    counts = astuple(usage)
+    counts = _counts(usage)
     if min(counts) < 0 or max(counts) > _MOST_TOKENS or not any(counts):
         return None
     known = _understood(usage, priced.model)
