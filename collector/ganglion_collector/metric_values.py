@@ -82,7 +82,7 @@ def of_point(kind: str, point: Any) -> Value:
     Where the buckets of a histogram do not add up to its count, the buckets are believed.
 
     Raises:
-        ValueError: the point contradicts itself, so that nothing can be made of it.
+        ValueError: the point contradicts itself or counts more than 63 bits hold, so that nothing can be made of it.
     """
     match kind:
         case "gauge" | "sum":
@@ -106,6 +106,8 @@ def _sum(point: Any) -> float | None:
 def _histogram(point: Any) -> Histogram:
     bounds = tuple(point.explicit_bounds)
     counts = tuple(point.bucket_counts) or (point.count,)
+    if sum(counts) not in _INTEGERS:
+        raise ValueError("the counts of a histogram are together more than 64 bits hold")
     if len(counts) == 1:
         return Histogram(counts[0], _sum(point), (), counts)
     if len(counts) != len(bounds) + 1:
@@ -125,6 +127,8 @@ def _exponential_histogram(point: Any) -> ExponentialHistogram:
     positive = _trimmed(point.positive.offset, point.positive.bucket_counts)
     negative = _trimmed(point.negative.offset, point.negative.bucket_counts)
     count = point.zero_count + sum(positive.counts) + sum(negative.counts)
+    if count not in _INTEGERS:
+        raise ValueError("the counts of an exponential histogram are together more than 64 bits hold")
     value = ExponentialHistogram(
         count, _sum(point), point.scale, point.zero_threshold, point.zero_count, positive, negative
     )
@@ -178,16 +182,22 @@ def add(total: Value, delta: Value, max_buckets: int = MAX_BUCKETS) -> Value | N
     """Return the sum of both; None where they do not fit (kinds or bounds differ, or summaries): begin anew then.
 
     Exponential histograms are brought to one scale and zero threshold, and on to a scale at which `max_buckets` hold
-    each side (metrics data model, "Exponential Histograms").
+    each side (metrics data model, "Exponential Histograms"). Past 64 bits an integer becomes a double, and the counts
+    of histograms do not fit.
     """
     match total, delta:
+        case ((int() | float()), (int() | float())):
+            result = total + delta
+            return float(result) if isinstance(result, int) and result not in _INTEGERS else result
+        case Histogram() | ExponentialHistogram(), Histogram() | ExponentialHistogram() if (
+            total.count + delta.count not in _INTEGERS
+        ):
+            return None
         case Histogram(), Histogram() if total.bounds == delta.bounds:
             counts = tuple(map(int.__add__, total.counts, delta.counts))
             return Histogram(total.count + delta.count, _plus(total.sum, delta.sum), total.bounds, counts)
         case ExponentialHistogram(), ExponentialHistogram():
             return _merge(total, delta, max_buckets)
-        case ((int() | float()), (int() | float())):
-            return total + delta
         case _:
             return None
 
@@ -291,8 +301,12 @@ def _above(buckets: Buckets, first: int) -> Buckets:
 
 
 def bucket_index(size: float, scale: int) -> int:
-    """Return the index of the exponential bucket that holds `size`, which is above 0."""
-    fraction, exponent = frexp(size)
+    """Return the index of the exponential bucket that holds `size`, which is above 0.
+
+    Subnormal sizes are in the bucket of the smallest normal one (metrics data model, "Exponential Buckets"): they are
+    so coarse that at fine scales a hundred thousand buckets hold the same one.
+    """
+    fraction, exponent = frexp(max(size, float_info.min))
     if scale <= 0:
         return (exponent - 1 - (fraction == 0.5)) >> -scale
     if fraction == 0.5:

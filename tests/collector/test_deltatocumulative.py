@@ -202,6 +202,16 @@ def test_a_point_that_contradicts_itself_is_left_out() -> None:
     assert dropped("invalid") == before + 1
 
 
+@pytest.mark.parametrize("fields", [{"as_int": 2**63 - 1}, {"count": 2**63 - 1}, {"zero_count": 2**63 - 1}])
+def test_totals_past_64_bits_can_still_be_saved(fields: dict[str, int]) -> None:
+    kind = {"as_int": "sum", "count": "histogram", "zero_count": "exponential_histogram"}[next(iter(fields))]
+    totals = processor()
+    for at in range(4):
+        given = {"start_time_unix_nano": START + at, "time_unix_nano": START + at + 1, **fields}
+        totals.process(batch_of(Signal.METRICS, metric_request(kind, given, temporality=DELTA)))
+    processor().restore(totals.state())
+
+
 def test_an_ended_stream_is_passed_on_and_forgotten() -> None:
     totals = processor()
     totals.process(sums(point(0, 1, 5)))

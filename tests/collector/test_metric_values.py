@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
+from sys import float_info
 from typing import Any
 
 import msgspec
@@ -156,6 +157,11 @@ def test_a_power_of_two_is_the_end_of_its_bucket(scale: int, exponent: int) -> N
     assert bucket_index(2.0**exponent, scale) == expected
 
 
+@pytest.mark.parametrize("scale", [-4, 0, 20])
+def test_what_is_too_small_for_a_double_of_full_precision_is_in_the_bucket_of_the_smallest(scale: int) -> None:
+    assert bucket_index(1.5e-323, scale) == bucket_index(float_info.min, scale)
+
+
 def test_far_buckets_are_merged_without_making_those_between() -> None:
     merged = add(
         ExponentialHistogram(1, 1.0, 20, 0.0, 0, Buckets(-(2**31), (1,)), Buckets(0, ())),
@@ -213,6 +219,23 @@ def test_whole_numbers_stay_exact() -> None:
     assert isinstance(add(1, 0.5), float)
 
 
+@pytest.mark.parametrize(
+    "huge",
+    [
+        Histogram(2**63 - 1, 0.0, (), (2**63 - 1,)),
+        ExponentialHistogram(2**63 - 1, 0.0, 0, 0.0, 2**63 - 1, Buckets(0, ()), Buckets(0, ())),
+    ],
+    ids=["explicit", "exponential"],
+)
+def test_counts_past_64_bits_do_not_fit(huge: Value) -> None:
+    assert add(huge, huge) is None
+
+
+def test_an_integer_past_64_bits_becomes_a_double() -> None:
+    found = add(2**63 - 1, 1)
+    assert (found, type(found)) == (2.0**63, float)
+
+
 def test_an_integer_past_64_bits_is_written_as_a_double() -> None:
     point = NumberDataPoint()
     write_point(2**63, point)
@@ -252,6 +275,9 @@ def test_a_value_comes_back_from_msgspec(value: Value) -> None:
         ("exponential_histogram", ExponentialHistogramDataPoint(scale=-(2**31))),
         ("exponential_histogram", ExponentialHistogramDataPoint(zero_threshold=-1)),
         ("exponential_histogram", ExponentialHistogramDataPoint(zero_threshold=float("nan"))),
+        ("histogram", HistogramDataPoint(bucket_counts=[2**63, 2**63], explicit_bounds=[1])),
+        ("histogram", HistogramDataPoint(count=2**63)),
+        ("exponential_histogram", ExponentialHistogramDataPoint(zero_count=2**64 - 1)),
         ("nothing", NumberDataPoint()),
     ],
 )

@@ -227,6 +227,15 @@ def test_a_counter_keeps_its_latest_exemplar(store: Store) -> None:
     assert only(store).exemplars == (exemplar(1, 9),)
 
 
+def test_an_exemplar_of_a_wrong_clock_does_not_stay_for_ever(store: Store) -> None:
+    take(
+        store,
+        point(1, 10, 5, exemplars=[exemplar(1, 9_000_000)]),
+        point(2, 20, 5, exemplars=[exemplar(2, 18)]),
+    )
+    assert only(store).exemplars == (exemplar(2, 18),)
+
+
 def test_a_histogram_keeps_the_latest_exemplar_of_each_bucket(store: Store) -> None:
     value = Histogram(4, 1.0, (1.0, 2.0), (1, 1, 2))
     first = [exemplar(5.0, 1), exemplar(0.5, 2), exemplar(1.0, 3)]
@@ -237,7 +246,7 @@ def test_a_histogram_keeps_the_latest_exemplar_of_each_bucket(store: Store) -> N
 def test_an_exponential_histogram_keeps_few_exemplars(store: Store) -> None:
     value = ExponentialHistogram(1, 1.0, 0, 0.0, 0, Buckets(0, (1,)), Buckets(0, ()))
     many = [exemplar(2.0**power, power + 100) for power in range(-50, 50)]
-    take(store, point(value, 10, 5, "wait", exemplars=many))
+    take(store, point(value, 200, 5, "wait", exemplars=many))
     kept = only(store).exemplars
     assert len(kept) == 20
     assert list(kept) == sorted(many[-20:], key=lambda one: one.value)

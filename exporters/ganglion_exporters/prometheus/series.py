@@ -8,16 +8,15 @@ from typing import Literal, TypeAlias
 
 from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Value, add
 
-from ganglion_exporters._prometheus.model import Exemplar, Kind, Labels, Point, Series, Temporality
+from ganglion_exporters._prometheus.model import Exemplar, Labels, Point, Series, Temporality
 
-__all__ = ["Kept", "Reason", "advanced", "begun", "latest_exemplars", "total"]
+__all__ = ["Kept", "Reason", "advanced", "begun", "latest_exemplars"]
 
 Reason: TypeAlias = Literal["duplicate", "out_of_order", "overlap", "overflow", "type_conflict", "name_conflict"]
 """Why a point has no effect."""
 
 _MOST_EXEMPLARS = 20
 """Of an exponential histogram, whose buckets are many."""
-_LARGEST_INTEGER = 2**63
 
 
 @dataclass(slots=True)
@@ -32,7 +31,7 @@ class Kept(Series):
 
 def begun(point: Point, value: Value, labels: Labels, time: int, now: float) -> Kept:
     """Return the series that `point` begins; `time` is the point's own where it is sane."""
-    exemplars = _exemplars(point.family.kind, (), point.exemplars, value)
+    exemplars = _exemplars((), point, value, time)
     return Kept(labels, value, min(point.start, time), time, exemplars, now)
 
 
@@ -44,41 +43,23 @@ def advanced(kept: Kept, point: Point, value: Value, time: int, now: float) -> K
     """
     if time <= kept.time:
         return "duplicate" if time == kept.time else "out_of_order"
-    exemplars = _exemplars(point.family.kind, kept.exemplars, point.exemplars, value)
+    exemplars = _exemplars(kept.exemplars, point, value, time)
     if point.temporality != Temporality.DELTA:
         start = min(point.start, time) or kept.start
         return Kept(kept.labels, value, start, time, exemplars, now)
     if 0 < point.start < kept.time:
         return "overlap"
-    added = total(kept.value, value)
+    added = add(kept.value, value)
     if added is None:
         return begun(point, value, kept.labels, time, now)
     return Kept(kept.labels, added, kept.start, time, exemplars, now)
 
 
-def total(before: Value, delta: Value) -> Value | None:
-    """Return both together; None where they do not fit, or where it is more than the protocol's 64 bits hold."""
-    result = add(before, delta)
-    match result:
-        case int() if not -_LARGEST_INTEGER <= result < _LARGEST_INTEGER:
-            return float(result)
-        case Histogram() if max(result.count, *result.counts) >= _LARGEST_INTEGER:
-            return None
-        case ExponentialHistogram() if _largest(result) >= _LARGEST_INTEGER:
-            return None
-        case _:
-            return result
-
-
-def _largest(value: ExponentialHistogram) -> int:
-    return max((value.count, value.zero_count, *value.positive.counts, *value.negative.counts))
-
-
-def _exemplars(
-    kind: Kind, before: tuple[Exemplar, ...], new: tuple[Exemplar, ...], value: Value
-) -> tuple[Exemplar, ...]:
-    if kind not in ("counter", "histogram"):
+def _exemplars(before: tuple[Exemplar, ...], point: Point, value: Value, time: int) -> tuple[Exemplar, ...]:
+    if point.family.kind not in ("counter", "histogram"):
         return ()
+    # One of a wrong clock, later than its point, would stand before all that follow.
+    new = [exemplar if exemplar.time <= time else exemplar._replace(time=time) for exemplar in point.exemplars]
     # Other bounds make other buckets.
     return latest_exemplars((*before, *new), value) if new or (before and isinstance(value, Histogram)) else before
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ganglion_collector.metric_values import Value
+from ganglion_collector.metric_values import Value, add
 
 from ganglion_exporters._prometheus.model import Family, Labels, Point, Series, Temporality
 from ganglion_exporters.prometheus.families import SampleNames
 from ganglion_exporters.prometheus.overflow import Overflow
-from ganglion_exporters.prometheus.series import Kept, Reason, advanced, begun, total
+from ganglion_exporters.prometheus.series import Kept, Reason, advanced, begun
 
 __all__ = ["OVERFLOW", "Limits", "Metric", "Store"]
 
@@ -193,7 +193,7 @@ class Store:
             self._count += 1
             metric.series[OVERFLOW] = begun(point, value, OVERFLOW, time, now)
         else:
-            added = total(kept.value, value)
+            added = add(kept.value, value)
             if added is None:
                 return self._leave_out(point.family)
             # Of many senders: that their intervals overlap is no repetition.
