@@ -61,15 +61,25 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a span that was delivered stands: enough to hang later spans below it."""
+    """Where a span that was delivered stands: enough to hang later spans below it.
+
+    The project is that of the whole LangSmith trace; `synthetic`: it stands in for a root that is missing.
+    """
 
     run_id: UUID
     dotted_order: str
+    project: str = ""
+    project_id: str = ""
+    synthetic: bool = False
 
 
 @dataclass(slots=True)
 class Run:
-    """A run ready to be sent; `update` says that it patches one that was sent before (a synthetic root)."""
+    """A run ready to be sent.
+
+    `update`: it patches one that was sent before (a synthetic root). `alone`: LangSmith may refuse it for its time, and
+    would refuse all that is in the same request.
+    """
 
     id: UUID
     trace_id: UUID
@@ -77,3 +87,4 @@ class Run:
     dotted_order: str
     draft: Draft
     update: bool = False
+    alone: bool = False
