@@ -7,7 +7,6 @@ OpenInference's and OpenLLMetry's semantic conventions, Logfire and Pydantic AI 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, auto
-from functools import lru_cache
 
 from ganglion_exporters._langsmith._usage import USAGE
 from ganglion_exporters._langsmith.model import RunType
@@ -19,6 +18,7 @@ __all__ = [
     "METADATA",
     "MODELS",
     "PARAMETERS",
+    "PLACES",
     "PROVIDERS",
     "PROVIDER_NAMES",
     "Group",
@@ -54,33 +54,20 @@ _OPERATIONS: Mapping[str, RunType] = {
 }
 _FRAMEWORK_KINDS: Mapping[str, RunType] = {
     **_LANGSMITH_KINDS,
-    "workflow": "chain",
-    "task": "chain",
-    "agent": "chain",
     "reranker": "retriever",
-    "guardrail": "chain",
-    "evaluator": "chain",
-    "decision": "chain",
-    "unknown": "chain",
 }
-_REQUEST_TYPES: Mapping[str, RunType] = {
-    "embedding": "embedding",
-    "embeddings": "embedding",
-    "rerank": "retriever",
-    "chat": "llm",
-    "completion": "llm",
-    "unknown": "llm",
-}
-KINDS: tuple[tuple[str, Mapping[str, RunType]], ...] = (
-    ("langsmith.span.kind", _LANGSMITH_KINDS),
-    ("gen_ai.operation.name", _OPERATIONS),
-    ("llm.request.type", _REQUEST_TYPES),
-    ("traceloop.llm.request.type", _REQUEST_TYPES),
-    ("openinference.span.kind", _FRAMEWORK_KINDS),
-    ("traceloop.span.kind", _FRAMEWORK_KINDS),
-    ("rag.layer", {"retrieval": "retriever", "generation": "llm"}),
+_REQUEST_TYPES: Mapping[str, RunType] = {"embedding": "embedding", "embeddings": "embedding"}
+_LAYERS: Mapping[str, RunType] = {"retrieval": "retriever", "generation": "llm"}
+KINDS: tuple[tuple[str, Mapping[str, RunType], RunType | None], ...] = (
+    ("langsmith.span.kind", _LANGSMITH_KINDS, None),
+    ("gen_ai.operation.name", _OPERATIONS, None),
+    ("llm.request.type", _REQUEST_TYPES, "llm"),
+    ("traceloop.llm.request.type", _REQUEST_TYPES, "llm"),
+    ("openinference.span.kind", _FRAMEWORK_KINDS, "chain"),
+    ("traceloop.span.kind", _FRAMEWORK_KINDS, "chain"),
+    ("rag.layer", _LAYERS, "chain"),
 )
-"""Attributes that say the run type, the most telling first; values in lower case."""
+"""Attributes that say the run type, the most telling first: values in lower case, and what any other value means."""
 
 PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "llm.system", "llm.provider")
 """Who made the model, the most telling first."""
@@ -211,7 +198,7 @@ _READ = frozenset(
 
 # Read by name, and of interest as they are.
 _READ_AND_KEPT = frozenset(
-    {"tool.name", "gen_ai.response.time_to_first_chunk", *MODELS, *(name for name, _ in KINDS)}
+    {"tool.name", "gen_ai.response.time_to_first_chunk", *MODELS, *(name for name, _, _ in KINDS)}
 ) - {"gen_ai.request.model", "langsmith.span.kind"}
 
 # Of a service's settings, of headers, or what only repeats the rest.
@@ -256,6 +243,7 @@ _LISTS = (
 _PREFIXED = ("langsmith.metadata.", "traceloop.association.properties.")
 _MOST_PARTS = 16
 _LONGEST_KNOWN = 200
+_MOST_KNOWN = 10_000
 
 
 class Group(IntEnum):
@@ -280,9 +268,18 @@ class Place:
     path: tuple[str | int, ...] = ()
 
 
+PLACES: dict[str, Place] = {}
+"""What `place` found for the attributes seen so far; bounded, since names come from anywhere."""
+
+
 def place(key: str) -> Place:
     """Return where an attribute belongs, by its name alone."""
-    return _known(key) if len(key) <= _LONGEST_KNOWN else _place(key)
+    found = PLACES.get(key)
+    if found is None:
+        found = _place(key)
+        if len(key) <= _LONGEST_KNOWN and len(PLACES) < _MOST_KNOWN:
+            PLACES[key] = found
+    return found
 
 
 def _place(key: str) -> Place:
@@ -313,6 +310,3 @@ def _path(key: str) -> tuple[str | int, ...]:
 
 def _part(text: str) -> str | int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
-
-
-_known = lru_cache(maxsize=8192)(_place)

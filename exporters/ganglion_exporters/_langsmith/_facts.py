@@ -6,10 +6,14 @@ from typing import TypeAlias, cast
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
-from ganglion_exporters._langsmith._conventions import Group, place
+from ganglion_exporters._langsmith._conventions import PLACES, Group, place
 from ganglion_exporters._langsmith._values import JSON, Object, literal, parsed, plain
 
 __all__ = ["Facts", "read_facts"]
+
+# Looked up once, since this is the most often passed line of the conversion.
+_READ, _METADATA, _GIVEN_METADATA = Group.READ, Group.METADATA, Group.GIVEN_METADATA
+_READ_AND_KEPT, _PARAMETER, _ITEM = Group.READ_AND_KEPT, Group.PARAMETER, Group.ITEM
 
 _Tree: TypeAlias = dict[str | int, "_Tree | JSON"]
 
@@ -37,31 +41,28 @@ def read_facts(attributes: Iterable[KeyValue]) -> Facts:
     """Sort attributes by the tables of the conventions."""
     facts = Facts()
     trees: dict[str, _Tree] = {}
-    known, metadata = facts.known, facts.metadata
+    known, metadata, is_llm = facts.known, facts.metadata, False
     for attribute in attributes:
         key, found = attribute.key, attribute.value
         value = found.string_value or found.int_value or plain(found)
-        spot = place(key)
-        facts.is_llm |= spot.is_llm
-        match spot.group:
-            case Group.READ:
-                known[key] = value
-            case Group.METADATA:
-                metadata[spot.name] = value
-            case Group.READ_AND_KEPT:
-                known[key] = metadata[key] = value
-            case Group.ITEM:
-                if not _plant(trees.setdefault(spot.name, {}), spot.path, value):
-                    metadata[key] = value
-            case Group.GIVEN_METADATA:
-                if value is not None:
-                    facts.given[spot.name] = parsed(value)
-            case Group.PARAMETER:
-                facts.parameters[spot.name] = parsed(value)
-            case Group.NOISE:
-                pass
+        spot = PLACES.get(key) or place(key)
+        group = spot.group
+        is_llm = is_llm or spot.is_llm
+        if group is _READ:
+            known[key] = value
+        elif group is _METADATA:
+            metadata[spot.name] = value
+        elif group is _GIVEN_METADATA:
+            facts.given[spot.name] = parsed(value)
+        elif group is _READ_AND_KEPT:
+            known[key] = metadata[key] = value
+        elif group is _PARAMETER:
+            facts.parameters[spot.name] = parsed(value)
+        elif group is _ITEM and not _plant(trees.setdefault(spot.name, {}), spot.path, value):
+            metadata[key] = value
     for name, tree in trees.items():
         known[f"{name}.{{n}}"] = _grown(tree)
+    facts.is_llm = is_llm
     _spread(facts)
     return facts
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from ganglion_exporters._langsmith._messages import messages, system_message
 from ganglion_exporters._langsmith._values import JSON, Object, document, literal, parsed
 
-__all__ = ["read_inputs", "read_outputs"]
+__all__ = ["INPUTS", "OUTPUTS", "read_inputs", "read_outputs"]
 
 _Form: TypeAlias = Callable[[JSON], Object]
 _Sources: TypeAlias = Sequence[tuple[str, _Form]]
@@ -85,7 +85,7 @@ def _is_choice(event: JSON) -> bool:
     return isinstance(event, dict) and event.get("event.name") == "gen_ai.choice"
 
 
-_INPUTS: _Sources = (
+INPUTS: _Sources = (
     ("gen_ai.input.messages", _messages("user")),
     ("gen_ai.prompt.{n}", _messages("user")),
     ("llm.input_messages.{n}", _messages("user")),
@@ -102,7 +102,7 @@ _INPUTS: _Sources = (
     ("prompt", _under("input")),
     ("events", _logfire_inputs),
 )
-_OUTPUTS: _Sources = (
+OUTPUTS: _Sources = (
     ("retrieval.documents.{n}", _documents),
     ("retrieval.documents", _documents),
     ("gen_ai.retrieval.documents", _documents),
@@ -128,7 +128,7 @@ _OUTPUTS: _Sources = (
 
 def read_inputs(known: Mapping[str, JSON], run_type: str) -> tuple[Object, str]:
     """Return the inputs and the attribute that they are from: the first of the table that has any."""
-    inputs, source = _first(_INPUTS, known)
+    inputs, source = _first(INPUTS, known)
     if run_type == "prompt":
         inputs = {**inputs, **document(literal(known.get("llm.prompt_template.variables")), "variables")}
     if run_type == "retriever" and inputs.keys() == {"input"} and isinstance(inputs["input"], str):
@@ -145,7 +145,7 @@ def read_inputs(known: Mapping[str, JSON], run_type: str) -> tuple[Object, str]:
 
 def read_outputs(known: Mapping[str, JSON]) -> tuple[Object, str]:
     """Return the outputs and the attribute that they are from."""
-    return _first(_OUTPUTS, known)
+    return _first(OUTPUTS, known)
 
 
 def _first(sources: _Sources, known: Mapping[str, JSON]) -> tuple[Object, str]:

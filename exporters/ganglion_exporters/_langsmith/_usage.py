@@ -86,14 +86,17 @@ def read_usage(known: Mapping[str, JSON], complete: tuple[JSON, ...]) -> Object:
         if isinstance(found, dict):
             _fill(usage, found)
     if not USAGE.isdisjoint(known):
-        _fill(usage, _counted(known))
+        _fill(
+            usage,
+            _counted({name: known[name] for name in USAGE & known.keys() if _WHOLE_DETAILS.get(name) not in usage}),
+        )
     _sum(usage)
     return usage
 
 
 def _counted(known: Mapping[str, JSON]) -> Object:
     usage: Object = {}
-    for name in sorted(USAGE & known.keys(), key=_RANK.__getitem__):
+    for name in sorted(known, key=_RANK.__getitem__):
         value = known[name]
         if name in _WHOLE_DETAILS:
             found = literal(value)

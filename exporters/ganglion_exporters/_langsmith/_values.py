@@ -20,6 +20,7 @@ Object: TypeAlias = dict[str, JSON]
 
 _MARGIN = 40
 """Levels that may come around a value in a run; orjson writes 254."""
+_BEGINNINGS = frozenset("{[ \t\r\n")
 _FEW_BRACKETS = 200
 _LONGEST_LITERAL = 4096
 _MOST_LITERAL_BRACKETS = 100
@@ -60,7 +61,7 @@ def parsed(value: JSON) -> JSON:
 
     A text that goes deeper than what can be sent stays a text.
     """
-    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+    if not isinstance(value, str) or value[:1] not in _BEGINNINGS or not value.lstrip().startswith(("{", "[")):
         return value
     try:
         found = cast("JSON", orjson.loads(value))
@@ -71,7 +72,7 @@ def parsed(value: JSON) -> JSON:
 
 def literal(value: JSON) -> JSON:
     """Return what a text says as JSON or as a Python literal (`{'cache_read': 3}`)."""
-    found = parsed(value)
+    found = value if isinstance(value, str) and value.startswith(("{'", "['")) else parsed(value)
     if not isinstance(found, str) or not found.startswith(("{", "[", "(")):
         return found
     if len(found) > _LONGEST_LITERAL or _brackets(found) > _MOST_LITERAL_BRACKETS:

@@ -32,7 +32,7 @@ from ganglion_exporters._langsmith._origin import origin_of, resource_metadata, 
 from ganglion_exporters._langsmith._payloads import read_inputs, read_outputs
 from ganglion_exporters._langsmith._span_events import EventFacts, read_events
 from ganglion_exporters._langsmith._usage import read_usage
-from ganglion_exporters._langsmith._values import JSON, Object, parsed, text_of, timestamp
+from ganglion_exporters._langsmith._values import JSON, Object, document, parsed, text_of, timestamp
 from ganglion_exporters._langsmith.model import Attachment, Draft, GivenIds, RunType
 
 __all__ = ["ConversionSettings", "convert"]
@@ -95,16 +95,18 @@ def convert(span: Span, resource: Resource, scope: InstrumentationScope, setting
 def _run_type(facts: Facts) -> RunType:
     """Choose by the first attribute that names a kind; then a tool's name and a template's variables say more."""
     found: RunType = "chain"
-    for name, kinds in KINDS:
-        if name in facts.known and (kind := kinds.get(facts.text(name).lower())):
+    for name, kinds, other in KINDS:
+        if name in facts.known and (kind := kinds.get(facts.text(name).lower(), other)):
             found = kind
             break
-    if "gen_ai.tool.name" in facts.known:
+    if facts.parameters.get("tool_name"):
         return "tool"
-    # OpenInference writes the template on the span of the call, which has tokens and costs.
-    if facts.known.get("llm.prompt_template.variables") and found not in {"llm", "embedding"}:
-        return "prompt"
-    return found
+    if not (variables := facts.known.get("llm.prompt_template.variables")):
+        return found
+    if found in {"llm", "embedding"}:  # OpenInference writes the template on the span of the call itself
+        facts.metadata["llm.prompt_template.variables"] = parsed(variables)
+        return found
+    return "prompt"
 
 
 def _name(facts: Facts, span_name: str, run_type: RunType) -> str:
@@ -143,7 +145,9 @@ def _events(facts: Facts, events: EventFacts, start: int) -> list[dict[str, JSON
 def _tags(facts: Facts) -> list[str]:
     tags: dict[str, None] = {}
     for name in ("langsmith.span.tags", "tag.tags"):
-        found = parsed(facts.known.get(name))
+        if name not in facts.known:
+            continue
+        found = parsed(facts.known[name])
         items = found if isinstance(found, list) else text_of(found).split(",")
         tags |= dict.fromkeys(tag for item in items if (tag := text_of(item).strip()))
     return list(tags)
@@ -158,7 +162,7 @@ def _project(facts: Facts, resource: Object) -> str:
 def _take_payloads(draft: Draft, facts: Facts, events: EventFacts) -> None:
     draft.inputs, given = read_inputs(facts.known, draft.run_type)
     draft.outputs, made = read_outputs(facts.known)
-    draft.inputs = events.inputs or draft.inputs
+    draft.inputs = events.inputs or draft.inputs or document(facts.parameters.get("tool_arguments"), "input")
     draft.outputs = events.outputs or draft.outputs
     for name in GENERIC:
         if name in facts.known and name not in {given, made}:
@@ -210,7 +214,7 @@ def _given(facts: Facts) -> GivenIds | None:
 
 def _uuid(text: str) -> UUID | None:
     try:
-        return UUID(text)
+        return UUID(text) if text else None
     except ValueError:
         return None
 
