@@ -139,6 +139,11 @@ class LangSmithClient:
         """How runs are to be encoded for this client (`encode_run`)."""
         return self._encoding
 
+    @property
+    def limits(self) -> ServerInfo:
+        """What the server said last, else LangSmith's own limits."""
+        return self._info or ServerInfo()
+
     async def info(self) -> ServerInfo | Trouble:
         """Ask what the server takes; what it said holds for an hour."""
         if self._info is not None and time.monotonic() < self._info_until:

@@ -110,22 +110,22 @@ def batch_body(runs: Iterable[EncodedRun]) -> bytes:
 def chunks(runs: Iterable[EncodedRun], max_runs: int, max_bytes: int) -> Iterator[list[EncodedRun]]:
     """Yield what fits one request each, in order; a single run above `max_bytes` goes alone.
 
-    A trace that fits is not torn apart where it comes second; the runs of a trace are beside each other.
+    A trace that fits is not torn apart where it comes second; the runs of a trace are beside each other. A run that
+    LangSmith may refuse for its time goes alone.
     """
-    chunk, size = list[EncodedRun](), 0
+    chunk = _Chunk(max_runs, max_bytes)
     for trace in _traces(runs):
-        whole = sum(run.size for run in trace)
-        if chunk and (len(chunk) + len(trace) > max_runs or size + whole > max_bytes):
-            yield chunk
-            chunk, size = [], 0
+        if chunk.runs and not chunk.has_room(len(trace), sum(run.size for run in trace)):
+            yield chunk.emptied()
         for run in trace:
-            if chunk and (len(chunk) == max_runs or size + run.size > max_bytes):
-                yield chunk
-                chunk, size = [], 0
-            chunk.append(run)
-            size += run.size
-    if chunk:
-        yield chunk
+            if chunk.runs and not chunk.has_room(1, run.size):
+                yield chunk.emptied()
+            if run.run.alone:
+                yield [run]
+            else:
+                chunk.add(run)
+    if chunk.runs:
+        yield chunk.runs
 
 
 def compress(body: bytes, compression: Compression) -> bytes:
@@ -136,6 +136,25 @@ def compress(body: bytes, compression: Compression) -> bytes:
             return gzip.compress(body, 6, mtime=0)
         case "none":
             return body
+
+
+class _Chunk:
+    def __init__(self, max_runs: int, max_bytes: int) -> None:
+        self.runs = list[EncodedRun]()
+        self._max_runs, self._max_bytes = max_runs, max_bytes
+        self._size = 0
+
+    def has_room(self, runs: int, size: int) -> bool:
+        return len(self.runs) + runs <= self._max_runs and self._size + size <= self._max_bytes
+
+    def add(self, run: EncodedRun) -> None:
+        self.runs.append(run)
+        self._size += run.size
+
+    def emptied(self) -> list[EncodedRun]:
+        """Return what it held, which it no longer does."""
+        runs, self.runs, self._size = self.runs, [], 0
+        return runs
 
 
 def _traces(runs: Iterable[EncodedRun]) -> Iterator[list[EncodedRun]]:
