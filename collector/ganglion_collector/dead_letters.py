@@ -20,6 +20,7 @@ import orjson
 from ganglion_collector.component import Record, Source
 from ganglion_collector.errors import RetryableError
 from ganglion_collector.otlp import Signal
+from ganglion_collector.state_file import locked_folder
 
 __all__ = ["DeadLetter", "DeadLetterSummary", "DeadLetters", "letter_id"]
 
@@ -233,9 +234,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
+        with locked_folder(path.parent):
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(_SCHEMA)
     except BaseException:
         connection.close()
         raise

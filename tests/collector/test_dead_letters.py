@@ -1,5 +1,6 @@
 """Dead letters: each kept once, whoever crashes, and never in a worker's way."""
 
+import contextlib
 import resource
 import sqlite3
 import subprocess
@@ -106,6 +107,39 @@ def test_reason_with_a_lone_surrogate_is_kept(letters: DeadLetters) -> None:
     found = letters.get(LETTER.id)
     assert found
     assert found.reason == "bad ? text\0"
+
+
+OPENS = """
+import sys
+from pathlib import Path
+from ganglion_collector.dead_letters import DeadLetters
+
+for line in sys.stdin:
+    letters = DeadLetters(Path(line.strip()))
+    letters.count()
+    letters.close()
+    print(flush=True)
+"""
+
+
+def test_processes_that_open_a_new_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """SQLite refuses one of two that make a file WAL at once, without the patience it has otherwise."""
+    with contextlib.ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", OPENS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+                )
+            )
+            for _ in range(6)
+        ]
+        for home in range(60):
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write(f"{tmp_path / str(home) / 'dead-letters.sqlite'}\n")
+            for process in processes:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "\n"
 
 
 def test_several_workers_may_put_at_once(path: Path) -> None:
