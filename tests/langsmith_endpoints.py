@@ -237,8 +237,8 @@ class Endpoints:
         before = workspace.runs.get(UUID(run_id))
         if before is None:
             raise RejectedError(404, f"Not found: run {run_id}")
-        whole = {**{name: before.fields.get(name) for name in ("trace_id", "parent_run_id", "dotted_order")}, **run}
-        check_order({**whole, "id": run_id})
+        given = {name: value for name, value in run.items() if value is not None}
+        check_order({**before.fields, **given, "id": run_id})
         workspace.take([Operation("patch", {**run, "id": run_id})], self.rules.mixed)
         return Answer(202, b'{"message":"Run queued"}')
 

@@ -14,7 +14,6 @@ server.clock.advance(6 * 3600)
 
 import json
 import socket
-import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -91,8 +90,6 @@ class LangSmithServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    # What it keeps
-
     def workspace(self, tenant: UUID = DEFAULT_TENANT) -> Workspace:
         return self._endpoints.workspace(tenant)
 
@@ -125,15 +122,20 @@ class LangSmithServer:
             traces = {run.trace_id for run in workspace.runs.values()}
             return sorted(map(workspace.tree, traces), key=lambda root: root.run.dotted_order)
 
-    def wait_for_runs(self, count: int, timeout: float = 10.0) -> list[KeptRun]:
-        """Wait until there are so many; for tests without an event loop."""
-        deadline = time.monotonic() + timeout
-        while len(found := self.runs) < count:
-            with self._changed:
-                assert self._changed.wait(deadline - time.monotonic()), f"{len(found)} runs within {timeout} s"
-        return found
+    def wait_for_runs(self, count: int, timeout: float = 10.0) -> None:
+        """Wait until so many are kept; for tests without an event loop."""
+        with self._changed:
+            come = self._changed.wait_for(lambda: self._kept() >= count, timeout)
+            assert come, f"{self._kept()} runs within {timeout} s"
 
-    # How it fails
+    def _kept(self) -> int:
+        return sum(len(workspace.runs) for workspace in self._endpoints.workspaces.values())
+
+    def wait_for_requests(self, count: int, timeout: float = 10.0) -> None:
+        """Wait until so many have come, failed ones with them."""
+        with self._changed:
+            come = self._changed.wait_for(lambda: len(self.requests) >= count, timeout)
+            assert come, f"{len(self.requests)} requests within {timeout} s"
 
     def fail_with(
         self,
@@ -189,8 +191,6 @@ class LangSmithServer:
                         self._failures.remove(failure)
                 return failure
         return None
-
-    # How it answers
 
     def answer(self, request: Request) -> Answer | None:
         """Return what to answer; None where the connection is to be closed."""
