@@ -72,13 +72,12 @@ def _exception(facts: EventFacts, values: Object) -> None:
 
 
 def _exception_text(values: Mapping[str, JSON]) -> str:
-    """Return message and stack; the stack alone once where one repeats the other, as langsmith's do."""
-    kind, message, stack = (
-        text_of(values.get(f"exception.{name}")).strip() for name in ("type", "message", "stacktrace")
-    )
-    if not stack or (message and "\n" in message and message in stack):
+    """Return message and stack, and the message alone where it has the stack in it, as langsmith's has."""
+    kind, message, stack = (text_of(values.get(f"exception.{name}")) for name in ("type", "message", "stacktrace"))
+    said = message.strip()
+    if not stack.strip() or ("\n" in said and said in stack):
         return message or kind or "exception"
-    return f"{message or kind}\n\nStacktrace:\n{stack}" if message or kind else stack
+    return f"{message or kind}\n\nStacktrace:\n{stack}" if said or kind else stack
 
 
 def _prompt(facts: EventFacts, values: Object) -> None:

@@ -96,7 +96,7 @@ def _run_type(facts: Facts) -> RunType:
     """Choose by the first attribute that names a kind; then a tool's name and a template's variables say more."""
     found: RunType = "chain"
     for name, kinds, other in KINDS:
-        if name in facts.known and (kind := kinds.get(facts.text(name).lower(), other)):
+        if name in facts.known and (kind := kinds.get(facts.text(name).lower()) or other):
             found = kind
             break
     if facts.parameters.get("tool_name"):

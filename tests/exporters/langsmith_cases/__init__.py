@@ -15,7 +15,7 @@ SPAN_ID = bytes.fromhex("00d948886c0ebd6d")
 
 @dataclass(frozen=True)
 class Case:
-    """`expected` is by field of the draft, or by `field:key` for one key of it; the value None: the key is not there."""
+    """`expected` is by field of the draft, or by `field:key` for one key of it; None: the key is not there."""
 
     name: str
     attributes: Mapping[str, Any]

@@ -503,4 +503,47 @@ CASES = [
         status=Status.STATUS_CODE_ERROR,
         message="while asking",
     ),
+    *(
+        Case(f"part of the usage: {name}", {name: 4}, usage(**{group: {part: 4}}))
+        for name, group, part in (
+            ("gen_ai.usage.cache_read_input_tokens", "input_token_details", "cache_read"),
+            ("gen_ai.usage.details.cache_read_tokens", "input_token_details", "cache_read"),
+            ("gen_ai.usage.details.cache_read_input_tokens", "input_token_details", "cache_read"),
+            ("gen_ai.usage.details.cached_tokens", "input_token_details", "cache_read"),
+            ("gen_ai.usage.cache_creation_input_tokens", "input_token_details", "cache_creation"),
+            ("gen_ai.usage.details.cache_write_tokens", "input_token_details", "cache_creation"),
+            ("gen_ai.usage.details.cache_creation_input_tokens", "input_token_details", "cache_creation"),
+            ("gen_ai.usage.details.input_audio_tokens", "input_token_details", "audio"),
+            ("gen_ai.usage.reasoning_tokens", "output_token_details", "reasoning"),
+            ("gen_ai.usage.details.output_audio_tokens", "output_token_details", "audio"),
+        )
+    ),
+    *(
+        Case(f"cost: {name}", {name: 0.25}, usage(**{cost: 0.25}))
+        for name, cost in (
+            ("gen_ai.usage.input_cost", "input_cost"),
+            ("gen_ai.usage.output_cost", "output_cost"),
+            ("gen_ai.usage.total_cost", "total_cost"),
+            ("gen_ai.usage.cost", "total_cost"),
+            ("operation.cost", "total_cost"),
+            ("cost_usd", "total_cost"),
+        )
+    ),
+    Case(
+        "parameters of OpenAI",
+        {
+            "gen_ai.openai.request.seed": 7,
+            "gen_ai.openai.request.response_format": "json",
+            "gen_ai.openai.request.service_tier": "flex",
+        },
+        {"invocation_params": {"seed": 7, "response_format": "json", "service_tier": "flex"}},
+    ),
+    *(
+        Case(f"thread and user: {name}", {name: "x"}, {f"metadata:{key}": "x", "is_llm": False})
+        for name, key in (
+            ("thread_id", "thread_id"),
+            ("conversation_id", "conversation_id"),
+            ("enduser.id", "user_id"),
+        )
+    ),
 ]

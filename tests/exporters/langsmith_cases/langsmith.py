@@ -1,5 +1,6 @@
 """LangSmith's own attributes, and the resource's."""
 
+import json
 from base64 import b64encode
 from uuid import UUID
 
@@ -126,8 +127,12 @@ CASES = [
     Case(
         "attachments",
         {
-            "langsmith.attachments": f'[{{"name": "a.png", "content": "{b64encode(b"png").decode()}", "mime_type": "image/png"}},'
-            f' {{"name": "raw", "content": "{b64encode(bytes([0, 255])).decode()}"}}]'
+            "langsmith.attachments": json.dumps(
+                [
+                    {"name": "a.png", "content": b64encode(b"png").decode(), "mime_type": "image/png"},
+                    {"name": "raw", "content": b64encode(bytes([0, 255])).decode()},
+                ]
+            )
         },
         {
             "attachments": [

@@ -263,4 +263,35 @@ CASES = [
         {"graph.node.id": "n1", "graph.node.parent_id": "n0"},
         {"metadata:graph.node.id": "n1", "metadata:graph.node.parent_id": "n0"},
     ),
+    *(
+        Case(f"part of the usage: {name}", {name: 0.25}, {"metadata:usage_metadata": {group: {part: 0.25}}})
+        for name, group, part in (
+            ("llm.token_count.prompt_details.cache_input", "input_token_details", "cache_read"),
+            ("llm.cost.prompt_details.cache_input", "input_cost_details", "cache_read"),
+            ("llm.cost.prompt_details.cache_write", "input_cost_details", "cache_creation"),
+            ("llm.cost.prompt_details.audio", "input_cost_details", "audio"),
+            ("llm.cost.completion_details.reasoning", "output_cost_details", "reasoning"),
+            ("llm.cost.completion_details.audio", "output_cost_details", "audio"),
+        )
+    ),
+    Case(
+        "lists in one attribute",
+        {
+            "llm.output_messages": '[{"role": "assistant", "content": "hi"}]',
+            "retrieval.documents": '[{"document.content": "x"}, "a cat"]',
+        },
+        {
+            "outputs": {
+                "documents": [
+                    {"page_content": "", "type": "Document", "metadata": {"document.content": "x"}},
+                    {"page_content": "a cat", "type": "Document", "metadata": {}},
+                ]
+            }
+        },
+    ),
+    Case(
+        "answers in one attribute",
+        {"llm.output_messages": [{"role": "assistant", "content": "hi"}]},
+        {"outputs": {"messages": [{"role": "assistant", "content": "hi"}]}},
+    ),
 ]

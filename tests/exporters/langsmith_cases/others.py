@@ -177,4 +177,23 @@ CASES = [
     ),
     Case("retrieval", {"rag.layer": "retrieval"}, {"run_type": "retriever"}),
     Case("evaluation", {"rag.layer": "evaluation"}, {"run_type": "chain"}),
+    Case(
+        "OpenLLMetry's parameters",
+        {
+            "llm.chat.stop_sequences": ["END"],
+            "llm.top_k": 3,
+            "llm.request.repetition_penalty": 1.5,
+            "llm.request.functions": '[{"name": "f"}]',
+            "llm.usage.reasoning_tokens": 2,
+        },
+        {
+            "invocation_params": {
+                "stop": ["END"],
+                "top_k": 3,
+                "repetition_penalty": 1.5,
+                "functions": [{"name": "f"}],
+            },
+            "metadata:usage_metadata": {"output_token_details": {"reasoning": 2}},
+        },
+    ),
 ]
