@@ -16,6 +16,7 @@ from ganglion_exporters._langsmith.ids import (
     depth_of,
     is_valid_order,
     run_id,
+    run_of,
     segment,
     span_key,
     trace_key,
@@ -253,7 +254,7 @@ class _Placing:
     def _made(self, order: str, draft: Draft, *, update: bool = False) -> Run:
         draft = draft if draft.end >= draft.start else replace(draft, end=draft.start)
         alone = not self._borders.hold(draft.start)
-        identity = UUID(order[-36:])
+        identity = run_of(order)
         return Run(identity, trace_of(order), above_of(order), order, draft, update=update, alone=alone)
 
     def _synthetic_run(self) -> Run:
@@ -284,4 +285,4 @@ def is_phantom(trace_id: bytes, parent_span_id: bytes) -> bool:
 
 def _placed(order: str, projects: Mapping[UUID, tuple[str, str]]) -> Placed:
     project, project_id = projects.get(trace_of(order), ("", ""))
-    return Placed(UUID(order[-36:]), order, project, project_id)
+    return Placed(run_of(order), order, project, project_id)

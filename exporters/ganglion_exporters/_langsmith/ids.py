@@ -7,6 +7,7 @@ have one length, so that a place can be read and cut by counting.
 import hashlib
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from ganglion_collector.langsmith_ids import run_id, trace_uuid
@@ -17,6 +18,7 @@ __all__ = [
     "depth_of",
     "is_valid_order",
     "run_id",
+    "run_of",
     "segment",
     "span_key",
     "trace_key",
@@ -47,13 +49,18 @@ def below(above: str, start: int, run_id: UUID) -> str:
 
 def trace_of(order: str) -> UUID:
     """Return the id of the LangSmith trace."""
-    return UUID(order[_TIME : _STEP - 1])
+    return _uuid(order[_TIME : _STEP - 1])
+
+
+def run_of(order: str) -> UUID:
+    """Return the id of the run itself."""
+    return _uuid(order[-36:])
 
 
 def above_of(order: str) -> UUID | None:
     """Return the id of the parent, None for a root."""
     end = len(order) - _STEP
-    return UUID(order[end - 36 : end]) if end > 0 else None
+    return _uuid(order[end - 36 : end]) if end > 0 else None
 
 
 def depth_of(order: str) -> int:
@@ -88,6 +95,10 @@ def span_key(span_id: bytes) -> bytes:
 def trace_key(trace_id: bytes) -> bytes:
     """Return 16 bytes for a trace id, those of a valid one as they are."""
     return trace_id if len(trace_id) == 16 else hashlib.blake2b(trace_id, digest_size=16).digest()
+
+
+# The ids of a trace are read again with each run below them.
+_uuid = lru_cache(maxsize=4096)(UUID)
 
 
 def _time(start: int) -> str:

@@ -6,15 +6,15 @@ Open traces cost no memory, and killed at any point nothing is lost and nothing 
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID
 
 from ganglion_collector.component import Batch, Position, Signal, Source
 from ganglion_collector.errors import RetryableError
 
 from ganglion_exporters._langsmith.assembly import ROOT
+from ganglion_exporters._langsmith.ids import run_of
 from ganglion_exporters._langsmith.model import Placed
 from ganglion_exporters._langsmith.spool_file import SpoolFile
 from ganglion_exporters._langsmith.spooled import LogRow, Part, SpanRow, log_rows, span_rows, spooled_span
@@ -152,13 +152,13 @@ class Spool:
             _move(database, batch)
         return True
 
-    def due(self, now: int, limit: int = 100) -> list[Part]:
-        """Return parts of at most `limit` traces that may go now, within `max_bytes` together unless one is larger.
+    def due(self, now: int, limit: int = 100, skip: Collection[bytes] = ()) -> list[Part]:
+        """Return parts of at most `limit` traces that may go now, about `max_bytes` together.
 
-        The same parts come until they are `delivered`.
+        Traces of `skip` are left out. The same parts come until they are `delivered`.
         """
         with self._file.transaction() as database:
-            waiting = self._waiting(database, now, limit)
+            waiting = self._waiting(database, now, limit, skip)
         if not waiting:
             return []
         with self._file.transaction(write=True) as database:
@@ -274,7 +274,7 @@ class Spool:
         database.execute("DELETE FROM traces WHERE trace = ? AND spans <= 0 AND logs <= 0", (trace,))
         self._set_due(database, trace)
 
-    def _waiting(self, database: sqlite3.Connection, now: int, limit: int) -> list[bytes]:
+    def _waiting(self, database: sqlite3.Connection, now: int, limit: int, skip: Collection[bytes]) -> list[bytes]:
         """Return traces whose time has come; or is too far off to be true, since the clock was set back."""
         settings = self._settings
         longest = int(max(settings.max_age, settings.idle_timeout, settings.settle) * _SECOND)
@@ -283,7 +283,8 @@ class Spool:
             query = "SELECT trace FROM traces WHERE claimed_at IS NULL OR due_at <= ? OR due_at > ? ORDER BY first_seen"
         else:
             query = "SELECT trace FROM traces WHERE due_at <= ? OR due_at > ? ORDER BY due_at"
-        return [trace for (trace,) in database.execute(f"{query} LIMIT ?", (now, horizon, limit))]
+        found = database.execute(f"{query} LIMIT ?", (now, horizon, limit + len(skip)))
+        return [trace for (trace,) in found if trace not in skip][:limit]
 
     def _claim(self, database: sqlite3.Connection, trace: bytes, now: int) -> None:
         """Settle which spans go together, unless that is settled."""
@@ -377,5 +378,5 @@ def _known(database: sqlite3.Connection, trace: bytes, spans: Iterable[bytes]) -
     for span in sorted(spans):
         if (row := database.execute(query, (trace, span)).fetchone()) is not None:
             order, project, project_id, synthetic = row
-            known[span] = Placed(UUID(order[-36:]), order, project, project_id, bool(synthetic))
+            known[span] = Placed(run_of(order), order, project, project_id, bool(synthetic))
     return known
