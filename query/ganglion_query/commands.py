@@ -1,6 +1,7 @@
 """The commands that ask: trace, errors, logs; and all those that operate the collector beside them."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from ganglion_collector.cli import app as operations
 from ganglion_collector.loading import ConfigOption, SetOption
 from ganglion_collector.terminal import Exit, console, fail, print_json, tells_errors
 
-from ganglion_query.model import LEVELS, LogFilter, parse_trace_id
+from ganglion_query.model import LEVELS, LogFilter, Trace, parse_trace_id
 from ganglion_query.times import parse_time
 
 if TYPE_CHECKING:
@@ -75,12 +76,13 @@ def trace(
     found = reader.trace(known, limit)
     if not found.spans and not found.logs:
         fail(_not_found(reader, known), Exit.NOTHING_FOUND)
+    found, no_link = _linked(reader, found)
     if as_json:
         print_json(found)
         return
     from ganglion_query.render import print_trace  # noqa: PLC0415
 
-    print_trace(console(), found, full=full)
+    print_trace(console(), found, full=full, no_link=no_link)
 
 
 @app.command(epilog="\b\nganglion errors --user user-123 --since 24h\nganglion errors --since 15:00 --until 15:30")
@@ -165,10 +167,21 @@ def _reader() -> "Reader":
     from ganglion_collector.embedded import database_url  # noqa: PLC0415 (quick start of other commands)
 
     try:
+        from ganglion_query.langsmith import LangSmith  # noqa: PLC0415
         from ganglion_query.reader import Reader  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fail(f"reading needs the Python package {error.name}; pip install 'ganglion[postgresql]'")
-    return Reader(database_url(os.environ))
+    return Reader(database_url(os.environ), langsmith=LangSmith.of(os.environ))
+
+
+def _linked(reader: "Reader", found: Trace) -> tuple[Trace, str]:
+    """Return the trace with where LangSmith shows it, or why that cannot be said."""
+    from ganglion_query.langsmith import LinkError  # noqa: PLC0415 (quick start of other commands)
+
+    try:
+        return replace(found, langsmith_url=reader.langsmith_url(found)), ""
+    except LinkError as error:
+        return found, str(error)
 
 
 def _period(since: str, until: str) -> tuple[datetime, datetime | None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["LEVELS", "ErrorRow", "LogFilter", "LogRow", "SpanRow", "Trace", "parse_trace_id"]
+__all__ = ["LEVELS", "ErrorRow", "LogFilter", "LogRow", "SpanRow", "Spent", "Trace", "parse_trace_id"]
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """Of a log, from the least to the most serious."""
@@ -42,6 +42,15 @@ class LogRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """US dollars; `is_computed`: nobody said so, it is by list prices, those of `table_date` (ISO 8601)."""
+
+    usd: float
+    is_computed: bool
+    table_date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SpanRow:
     """One span; `resource` are the attributes of what sent it, `duration_ms` milliseconds."""
 
@@ -66,16 +75,22 @@ class SpanRow:
     scope_name: str | None
     scope_version: str | None
     resource: Mapping[str, Any]
+    cost: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All of one trace, each list in time order; `truncated` if there is more than the limit asked for."""
+    """All of one trace, each list in time order; `truncated` if there is more than the limit asked for.
+
+    `cost` is that of all models called, None if nothing of it is known; `langsmith_url` is there if it was asked for.
+    """
 
     trace_id: str
     spans: Sequence[SpanRow]
     logs: Sequence[LogRow]
     truncated: bool
+    cost: Spent | None = None
+    langsmith_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

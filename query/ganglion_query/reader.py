@@ -11,6 +11,8 @@ from ganglion_collector.errors import CollectorError
 from psycopg import errors, sql
 from psycopg.rows import class_row
 
+from ganglion_query.costs import total, with_costs
+from ganglion_query.langsmith import LangSmith
 from ganglion_query.model import LEVELS, ErrorRow, LogFilter, LogRow, SpanRow, Trace, parse_trace_id
 
 __all__ = ["Reader", "ReaderError"]
@@ -78,10 +80,14 @@ class ReaderError(CollectorError):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Asks one database; a connection for each question. No question takes longer than `timeout` seconds."""
+    """Asks one database; a connection for each question. No question takes longer than `timeout` seconds.
+
+    With `langsmith` it knows where LangSmith shows a trace.
+    """
 
     dsn: str
     timeout: float = 30.0
+    langsmith: LangSmith | None = None
 
     def trace(self, trace_id: str, limit: int = 10_000) -> Trace:
         """Return what is stored of a trace, at most `limit` spans and `limit` logs; empty if nothing is.
@@ -89,13 +95,25 @@ class Reader:
         Raises:
             ValueError: `trace_id` is not one.
             ReaderError: the database cannot be asked; so do all other questions.
+            ConfigError: the file that GANGLION_PRICES names is wrong.
         """
         known = parse_trace_id(trace_id)
         arguments = {"trace_id": known, "limit": limit + 1}
         with self._transaction() as connection:
             spans = _rows(connection, SpanRow, _TRACE_SPANS, arguments)
             logs = _rows(connection, LogRow, _TRACE_LOGS, arguments)
-        return Trace(known, spans[:limit], logs[:limit], len(spans) > limit or len(logs) > limit)
+        shown = with_costs(spans[:limit])
+        return Trace(known, shown, logs[:limit], len(spans) > limit or len(logs) > limit, total(shown))
+
+    def langsmith_url(self, trace: Trace) -> str | None:
+        """Return where LangSmith shows `trace`; None where that is not used, or nothing of it can be there.
+
+        Asks LangSmith at most once a day for each project, for at most two seconds.
+
+        Raises:
+            LinkError: there should be a link, but LangSmith does not tell what it takes.
+        """
+        return None if self.langsmith is None else self.langsmith.url(trace)
 
     def newest_trace(self) -> tuple[str, datetime] | None:
         """Return the id and the start of the newest span, None if the last day has none."""

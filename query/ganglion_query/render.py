@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ganglion_query.costs import dollars
 from ganglion_query.model import LogRow, SpanRow, Trace
 from ganglion_query.text import brief, brief_lines, clean, duration, fit, moment, pairs
 from ganglion_query.tree import Branch, Forest, Root, grow
@@ -52,11 +53,14 @@ class _Page:
     full: bool
 
 
-def print_trace(console: Console, trace: Trace, *, full: bool = False) -> None:
-    """Print `trace`; `full` shows every attribute, long texts whole and every line of a stack trace."""
+def print_trace(console: Console, trace: Trace, *, full: bool = False, no_link: str = "") -> None:
+    """Print `trace`; `full` shows every attribute, long texts whole and every line of a stack trace.
+
+    `no_link` says why there is no link to LangSmith, where one was to be expected.
+    """
     forest = grow(trace)
     page = _page(console, trace, full=full)
-    for line in [*_heading(trace, forest), Text(), *_forest_lines(forest, page)]:
+    for line in [*_heading(trace, forest), *_link(trace, no_link), Text(), *_forest_lines(forest, page)]:
         console.print(line, soft_wrap=True)
     if trace.truncated:
         console.print(f"\nOnly the first {len(trace.spans)} spans and {len(trace.logs)} logs are shown; see --limit.")
@@ -81,6 +85,7 @@ def _heading(trace: Trace, forest: Forest) -> Iterator[Text]:
     failed = sum(span.status == "ERROR" for span in trace.spans)
     counts = [_count(len(trace.spans), "span"), _count(len(trace.logs), "log")]
     counts += [duration((end - start).total_seconds() * 1000)]
+    counts += [] if trace.cost is None else [dollars(trace.cost)]
     line = Text.assemble(("trace ", "bold"), (trace.trace_id, "bold cyan"), "  ", "  ".join(counts))
     if failed:
         line.append(f"  {_count(failed, 'failed span')}", "bold red")
@@ -93,6 +98,13 @@ def _heading(trace: Trace, forest: Forest) -> Iterator[Text]:
         yield Text(
             f"{_count(orphans, 'span')} whose parent is not here: not sent, not yet here, or not sampled", "yellow"
         )
+
+
+def _link(trace: Trace, no_link: str) -> Iterator[Text]:
+    if trace.langsmith_url is not None:
+        yield Text.assemble("LangSmith  ", (trace.langsmith_url, "cyan"))
+    elif no_link:
+        yield Text(f"LangSmith  no link: {clean(no_link)}", "dim")
 
 
 def _count(number: int, noun: str) -> str:
@@ -150,8 +162,10 @@ def _span_lines(branch: Branch, guide: str, below: str, page: _Page, why: Root) 
     if why is not Root.REAL:
         yield Text.assemble((under, "dim"), (f"({why.value}: {clean(span.parent_span_id or '')})", "yellow"))
     telling = span.attributes if page.full else _telling(span.attributes)
-    if telling:
-        yield Text.assemble((under, "dim"), (pairs(telling, 1000 if page.full else _SHOWN), "dim"))
+    cost = [] if span.cost is None else [dollars(span.cost)]
+    shown = "  ".join(filter(None, [*cost, pairs(telling, 1000 if page.full else _SHOWN)]))
+    if shown:
+        yield Text.assemble((under, "dim"), (shown, "dim"))
     if span.status == "ERROR" and span.status_message:
         yield Text.assemble((under, "dim"), (brief(span.status_message, full=page.full), "red"))
     for event in span.events:

@@ -139,7 +139,7 @@ def test_own_prices_are_over_the_shipped_ones(tmp_path: Path) -> None:
         tmp_path,
         openai={"models": {"gpt-4o": {"input": 1, "output": 2}}},
         azure={"names": {"our-deployment": "gpt-4o-mini"}},
-        ourselves={"aliases": ["in_house"], "models": {"Llama-*": {"input": 3}, "llama-9-*": {"input": 4}}},
+        ourselves={"aliases": ["in_house"], "models": {"Llama-*": {"input": 3}, "*lama-9-*": {"input": 4}}},
     )
 
     found = own.cost("openai", "gpt-4o-2024-08-06", Usage(input=MILLION, output=MILLION))
