@@ -65,7 +65,8 @@ def parsed(value: JSON) -> JSON:
         return value
     try:
         found = cast("JSON", orjson.loads(value))
-    except orjson.JSONDecodeError:
+        orjson.dumps(found, option=orjson.OPT_STRICT_INTEGER)
+    except (orjson.JSONDecodeError, TypeError):
         found = _lenient(value)
     return found if _brackets(value) <= _FEW_BRACKETS or _fits(found) else value
 
@@ -124,7 +125,7 @@ def _bytes(value: bytes) -> str:
 
 
 def _lenient(text: str) -> JSON:
-    """Parse JSON with what other writers let pass: NaN, lone surrogates."""
+    """Parse JSON with what other writers let pass: NaN, lone surrogates, long integers."""
     try:
         return _clean(json.loads(text))
     except (ValueError, RecursionError):
@@ -151,7 +152,7 @@ def _clean(value: object) -> JSON:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return value if -(2**63) <= value < 2**64 else str(value)
+        return value if -(2**63) <= value < 2**63 else str(value)
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, Mapping):

@@ -9,7 +9,6 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID
 
 from ganglion_collector.prices import Prices
@@ -44,12 +43,11 @@ _UNKNOWN_ERROR = "the span's status is ERROR"
 
 @dataclass(frozen=True, slots=True)
 class ConversionSettings:
-    """`project` is of spans that name none; without `prices` no cost is computed. Sizes are bytes of JSON."""
+    """`project` is of spans that name none; without `prices` no cost is computed; `max_metadata_bytes` is of JSON."""
 
     project: str = ""
     keep_resource: bool = True
     prices: Prices | None = None
-    max_field_bytes: int = 25_000_000
     max_metadata_bytes: int = 1 << 20
 
 
@@ -84,10 +82,8 @@ def convert(span: Span, resource: Resource, scope: InstrumentationScope, setting
     _take_usage(draft, facts, settings.prices)
     shown = _shown(origin) if settings.keep_resource else {}
     draft.metadata = {**shown, **scope_metadata(scope), **facts.metadata, **facts.given}
-    if (span.ByteSize() + resource.ByteSize()) * _MOST_ESCAPED > min(
-        settings.max_field_bytes, settings.max_metadata_bytes
-    ):
-        _cut(draft, settings)
+    if (span.ByteSize() + resource.ByteSize()) * _MOST_ESCAPED > settings.max_metadata_bytes:
+        _cut(draft, settings.max_metadata_bytes)
     draft.metadata.update(origin_of(span))
     return draft
 
@@ -263,14 +259,10 @@ def _shown(resource: Mapping[str, JSON]) -> Object:
     return {name: value for name, value in resource.items() if not name.startswith("langsmith.")}
 
 
-def _cut(draft: Draft, settings: ConversionSettings) -> None:
-    """Shorten what LangSmith would replace by a placeholder, and tell which fields were."""
-    whole = (draft.inputs, draft.outputs, draft.metadata, draft.invocation_params)
-    draft.inputs = cut(draft.inputs, settings.max_field_bytes)
-    draft.outputs = cut(draft.outputs, settings.max_field_bytes)
-    draft.metadata = cut(draft.metadata, settings.max_metadata_bytes)
-    draft.invocation_params = cut(draft.invocation_params, settings.max_metadata_bytes)
-    names = ("inputs", "outputs", "metadata", "invocation_params")
-    shortened = [name for name, before in zip(names, whole, strict=True) if getattr(draft, name) is not before]
-    if shortened:
-        draft.metadata["ganglion.cut"] = cast("JSON", shortened)
+def _cut(draft: Draft, most_bytes: int) -> None:
+    """Shorten what nobody filters by at such a length; inputs and outputs have their own bound when they are sent."""
+    whole = draft.metadata
+    draft.metadata = cut(whole, most_bytes)
+    draft.invocation_params = cut(draft.invocation_params, most_bytes)
+    if draft.metadata is not whole:
+        draft.metadata["ganglion.cut_metadata"] = True
