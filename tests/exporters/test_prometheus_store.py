@@ -231,9 +231,9 @@ def test_an_exemplar_of_a_wrong_clock_does_not_stay_for_ever(store: Store) -> No
     take(
         store,
         point(1, 10, 5, exemplars=[exemplar(1, 9_000 * S)]),
-        point(2, 20, 5, exemplars=[exemplar(2, 18)]),
+        point(2, 20, 5, exemplars=[exemplar(2, 18 * S)]),
     )
-    assert only(store).exemplars == (exemplar(2, 18),)
+    assert only(store).exemplars == (exemplar(2, 18 * S),)
 
 
 def test_a_histogram_keeps_the_latest_exemplar_of_each_bucket(store: Store) -> None:
@@ -386,6 +386,47 @@ def test_cumulative_histograms_past_the_limit_add_up_what_they_grow(clock: Clock
     assert shown(store)["wait", OVERFLOW].value == Histogram(6, 6.0, (1.0,), (4, 2))
     other = user(9, Histogram(1, 1.0, (2.0,), (1, 0)), 10, 5, "wait")
     assert take(store, other) == {"overflow": 1}, "other bounds cannot be added"
+
+
+HUGE = named(job="web", user="u" * 100_000)
+LONG = Histogram(5001, 0.0, tuple(map(float, range(5000))), (*[1] * 5000, 1))
+
+
+@pytest.mark.parametrize(
+    "huge",
+    [point(1, 10, 5, labels=HUGE), point(LONG, 10, 5, "wait")],
+    ids=["labels", "buckets"],
+)
+def test_a_huge_series_counts_as_many(clock: Clock, huge: Point) -> None:
+    small = Store(Limits(5, 300, 3600), clock=clock)
+    take(small, huge)
+    assert list(shown(small)) == [], "there is not even a series to sum it up in"
+    assert small.overflowed == 1
+    assert take(small, *(point(1, 10, 5, labels=named(user=str(at))) for at in range(5))) == {}
+
+
+def test_a_series_that_becomes_huge_stays_as_it_was(clock: Clock) -> None:
+    small = Store(Limits(5, 300, 3600), clock=clock)
+    take(small, point(Histogram(1, 1.0, (), (1,)), 10, 5, "wait"))
+    assert take(small, point(LONG, 20, 5, "wait")) == {"overflow": 1}
+    assert only(small).time == 10 * S
+
+
+def test_a_huge_help_text_counts(clock: Clock) -> None:
+    small = Store(Limits(5, 300, 3600), clock=clock)
+    told = gauge(1, 10)
+    assert take(small, told._replace(family=told.family._replace(help="h" * 100_000))) == {"overflow": 1}
+
+
+def test_what_a_huge_series_took_is_free_when_it_is_gone(clock: Clock) -> None:
+    small = Store(Limits(50, 300, 3600), clock=clock)
+    for at in (10, 30):
+        assert take(small, gauge(1, at, HUGE), point(LONG, at, 5, "wait")) == {}
+        assert take(small, gauge(1, at, named(job="other", user="u" * 100_000))) == {"overflow": 1}
+        clock.seconds += 4000
+        small.expire()
+    assert len(small) == 0
+    assert take(small, *(point(1, 40, 5, labels=named(user=str(at))) for at in range(50))) == {}
 
 
 def test_the_overflow_series_keeps_the_latest_exemplar(clock: Clock) -> None:

@@ -74,8 +74,9 @@ class PrometheusConfig(ExporterConfig):
     """The same for counters, histograms and summaries, at least as long as for gauges: one that goes away and comes
     back is taken for a restart of its sender by some queries; 0 is for ever."""
     max_series: int = Field(default=200_000, ge=1)
-    """Most series. Counters and histograms beyond them are summed up in one series of their metric, which has the label
-    `otel_metric_overflow="true"`; gauges and summaries are left out. Both are counted."""
+    """Most series; a very large one counts as several. Counters and histograms beyond them are summed up in one series
+    of their metric, which has the label `otel_metric_overflow="true"`; gauges and summaries are left out. Both are
+    counted."""
     enable_open_metrics: bool = True
     """Answer in OpenMetrics where the reader prefers it; only there and in protobuf are there exemplars."""
     add_metric_suffixes: bool = True

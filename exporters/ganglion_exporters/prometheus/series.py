@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from math import frexp
 from typing import Literal, TypeAlias
 
-from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Value, add
+from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Summary, Value, add
 
 from ganglion_exporters._prometheus.model import Exemplar, Labels, Point, Series, Temporality
 
-__all__ = ["Kept", "Reason", "advanced", "begun", "latest_exemplars"]
+__all__ = ["USUAL_TEXT", "Kept", "Reason", "advanced", "begun", "latest_exemplars", "weight"]
 
 Reason: TypeAlias = Literal["duplicate", "out_of_order", "overlap", "overflow", "type_conflict", "name_conflict"]
 """Why a point has no effect."""
 
 _MOST_EXEMPLARS = 20
 """Of an exponential histogram, whose buckets are many."""
+USUAL_TEXT = 4096
+"""Characters."""
+_USUAL_BUCKETS = 512
 
 
 @dataclass(slots=True)
@@ -27,6 +30,21 @@ class Kept(Series):
     """
 
     updated: float = 0.0
+
+
+def weight(labels: Labels, value: Value) -> int:
+    """Return as how many series one counts against a limit: each 4096 characters and each 512 buckets are one more."""
+    text = sum([len(name) + len(text) for name, text in labels])
+    match value:
+        case Histogram():
+            buckets = len(value.counts)
+        case ExponentialHistogram():
+            buckets = len(value.positive.counts) + len(value.negative.counts)
+        case Summary():
+            buckets = len(value.quantiles)
+        case _:
+            buckets = 0
+    return 1 + text // USUAL_TEXT + buckets // _USUAL_BUCKETS
 
 
 def begun(point: Point, value: Value, labels: Labels, time: int, now: float) -> Kept:

@@ -11,7 +11,7 @@ from ganglion_collector.metric_values import Value, add
 from ganglion_exporters._prometheus.model import Family, Labels, Point, Series, Temporality
 from ganglion_exporters.prometheus.families import SampleNames
 from ganglion_exporters.prometheus.overflow import Overflow
-from ganglion_exporters.prometheus.series import Kept, Reason, advanced, begun
+from ganglion_exporters.prometheus.series import USUAL_TEXT, Kept, Reason, advanced, begun, weight
 
 __all__ = ["OVERFLOW", "Limits", "Metric", "Store"]
 
@@ -61,6 +61,7 @@ class Store:
         self._metrics: dict[str, Metric] = {}
         self._names = SampleNames()
         self._count = 0
+        self._weight = 0
         self._complaints: set[str] = set()
 
     def __len__(self) -> int:
@@ -96,8 +97,7 @@ class Store:
         metric = self._add(family)
         self._names.claim(family)
         for kept in series:
-            metric.series[_origin(kept.labels) if metric.is_target_info else kept.labels] = kept
-            self._count += 1
+            self._set(metric, _origin(kept.labels) if metric.is_target_info else kept.labels, kept)
 
     def expire(self) -> int:
         """Take out what had no point for too long; return how many series."""
@@ -133,7 +133,7 @@ class Store:
         if value is None:
             return self._end(metric, point)
         if metric is None:
-            if self._count >= self._limits.max_series:
+            if self._has_no_room(_text_weight(family) + weight(point.labels, value)):
                 return self._leave_out(family)
             if (owner := self._names.claim(family)) is not None:
                 return self._complain("name_conflict", family, owner)
@@ -156,27 +156,32 @@ class Store:
 
     def _put(self, metric: Metric, point: Point, value: Value, time: int, now: float) -> Reason | None:
         kept = metric.series.get(point.labels)
-        if kept is not None:
-            new = advanced(kept, point, value, time, now)
-            if not isinstance(new, Kept):
-                return new
-            metric.series[point.labels] = new
-            return None
-        if self._count >= self._limits.max_series:
-            return self._overflow(metric, point, value, time, now)
-        self._count += 1
-        metric.series[point.labels] = begun(point, value, point.labels, time, now)
+        new = begun(point, value, point.labels, time, now) if kept is None else advanced(kept, point, value, time, now)
+        if not isinstance(new, Kept):
+            return new
+        if self._has_no_room(_growth(kept, new)):
+            return self._overflow(metric, point, value, time, now) if kept is None else self._leave_out(point.family)
+        self._set(metric, point.labels, new)
         return None
+
+    def _set(self, metric: Metric, key: Labels, new: Kept) -> None:
+        kept = metric.series.get(key)
+        self._count += kept is None
+        self._weight += _growth(kept, new)
+        metric.series[key] = new
+
+    def _has_no_room(self, more: int) -> bool:
+        return more > 0 and self._weight + more > self._limits.max_series
 
     def _describe(self, metric: Metric, point: Point, time: int, now: float) -> Reason | None:
         """Keep the last description of a resource; one that is no news is none that was lost."""
         key = _origin(point.labels)
         kept = metric.series.get(key)
-        if kept is None and self._count >= self._limits.max_series:
-            return self._leave_out(point.family)
-        self._count += kept is None
         labels = point.labels if kept is None or time >= kept.time else kept.labels
-        metric.series[key] = begun(point, 1.0, labels, time if kept is None else max(time, kept.time), now)
+        new = begun(point, 1.0, labels, time if kept is None else max(time, kept.time), now)
+        if self._has_no_room(_growth(kept, new)):
+            return self._leave_out(point.family)
+        self._set(metric, key, new)
         return None
 
     def _overflow(self, metric: Metric, point: Point, value: Value, time: int, now: float) -> Reason | None:
@@ -190,15 +195,14 @@ class Store:
                 return self._leave_out(point.family) if growth == "overflow" else growth
             value, point = growth, point._replace(start=time)
         if kept is None:
-            self._count += 1
-            metric.series[OVERFLOW] = begun(point, value, OVERFLOW, time, now)
+            self._set(metric, OVERFLOW, begun(point, value, OVERFLOW, time, now))
         else:
             added = add(kept.value, value)
             if added is None:
                 return self._leave_out(point.family)
             # Of many senders: that their intervals overlap is no repetition.
             following = point._replace(start=kept.start, exemplars=(*kept.exemplars, *point.exemplars))
-            metric.series[OVERFLOW] = begun(following, added, OVERFLOW, max(time, kept.time), now)
+            self._set(metric, OVERFLOW, begun(following, added, OVERFLOW, max(time, kept.time), now))
         self._count_overflow(point.family)
         return None
 
@@ -212,14 +216,17 @@ class Store:
 
     def _add(self, family: Family) -> Metric:
         metric = self._metrics[family.name] = Metric(family, family.name == self._target_info)
+        self._weight += _text_weight(family)
         return metric
 
     def _remove(self, metric: Metric, keys: Iterable[Labels]) -> None:
         for key in keys:
-            if metric.series.pop(key, None) is not None:
+            if (kept := metric.series.pop(key, None)) is not None:
                 self._count -= 1
+                self._weight -= weight(kept.labels, kept.value)
         if not metric.series:
             del self._metrics[metric.family.name]
+            self._weight -= _text_weight(metric.family)
             self._names.release(metric.family)
 
     def _complain(self, reason: Reason, family: Family, found: str) -> Reason:
@@ -229,6 +236,19 @@ class Store:
             about = {"metric": family.name, "type": family.kind, "reason": reason, "conflicts_with": found}
             _logger.warning("points of a metric cannot be shown as they are", extra=about)
         return reason
+
+
+def _growth(kept: Kept | None, new: Kept) -> int:
+    """Return how much heavier the store becomes."""
+    if kept is None:
+        return weight(new.labels, new.value)
+    if kept.labels is new.labels and isinstance(new.value, int | float):
+        return 0
+    return weight(new.labels, new.value) - weight(kept.labels, kept.value)
+
+
+def _text_weight(family: Family) -> int:
+    return (len(family.name) + len(family.help) + len(family.unit)) // USUAL_TEXT
 
 
 def _origin(labels: Labels) -> Labels:
