@@ -37,10 +37,12 @@ class AssemblyConfig(Config):
     """A trace whose root span is missing goes when nothing of it has come for this long; it gets a root of its own."""
     max_age: Duration = Field(default=5 * _MINUTE, gt=0)
     """A trace is not held back for longer than this."""
-    max_spans: int = Field(default=10_000, ge=1)
+    max_spans: int = Field(default=5000, ge=1)
     """A trace with more spans goes in parts, which find their places."""
-    max_size_mib: int = Field(default=64, ge=1)
-    """A trace with more than this goes in parts too."""
+    max_size_mib: int = Field(default=16, ge=1)
+    """A trace with more than this, compressed, goes in parts too."""
+    max_depth: int = Field(default=100, ge=2)
+    """Runs further down hang side by side, since each one's place names all runs above it."""
     remember: Duration = Field(default=12 * _HOUR, ge=0)
     """For how long it is known what was sent, so that late spans find their place."""
 
@@ -73,6 +75,8 @@ class LangSmithConfig(ExporterConfig):
     """`runs` makes runs and follows each; `otlp` passes spans on as they are to LangSmith's own OTLP endpoint."""
     only_llm: bool = False
     """Only spans about models, tools, retrieval, chains and agents, each below the nearest one that is sent too."""
+    root_ids: Literal["trace", "time"] = "trace"
+    """`trace`: a trace's id in LangSmith is OpenTelemetry's; `time`: it begins with the time, as all other ids do."""
     old_spans: Literal["isolate", "shift", "dead_letter"] = "isolate"
     """Spans outside LangSmith's time window: sent in requests of their own, moved to now (their times are kept in the
     metadata), or set aside."""
