@@ -145,7 +145,8 @@ class _Placing:
         self._assembly = assembly
         self._orders: dict[bytes, str] = {key: placed.dotted_order for key, placed in known.items()}
         self._used = {placed.run_id for placed in known.values()}
-        self._given = {key for key in tree.drafts if self._takes_given(key)}
+        orders = {draft.given.run_id: draft.given.dotted_order for draft in tree.drafts.values() if draft.given}
+        self._given = {key for key in tree.drafts if self._takes_given(key, orders)}
         self._updated: bytes | None = None
         self._synthetic = False
 
@@ -180,11 +181,15 @@ class _Placing:
         before = self._known.get(ROOT)
         return self._synthetic or (before is not None and before.synthetic and self._updated is None)
 
-    def _takes_given(self, key: bytes) -> bool:
+    def _takes_given(self, key: bytes, orders: Mapping[UUID, str]) -> bool:
+        """Note where a span says that it stands, unless it cannot, or its parent says otherwise."""
         given = self._tree.drafts[key].given
         if given is None or given.run_id in self._used:
             return False
         if not is_valid_order(given.dotted_order, given.run_id, given.trace_id, given.parent_run_id):
+            return False
+        above = orders.get(given.parent_run_id) if given.parent_run_id else None
+        if above is not None and above != given.dotted_order.rpartition(".")[0]:
             return False
         self._used.add(given.run_id)
         self._orders[key] = given.dotted_order
