@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import warnings
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -79,10 +78,8 @@ def literal(value: JSON) -> JSON:
     if len(found) > _LONGEST_LITERAL or _brackets(found) > _MOST_LITERAL_BRACKETS:
         return found
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _clean(ast.literal_eval(found))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return _clean(ast.literal_eval(found))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, Warning):
         return found
 
 

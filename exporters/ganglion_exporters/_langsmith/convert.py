@@ -95,6 +95,8 @@ def _run_type(facts: Facts) -> RunType:
         if name in facts.known and (kind := kinds.get(facts.text(name).lower()) or other):
             found = kind
             break
+    if "langsmith.span.kind" in facts.known:
+        facts.metadata.pop("gen_ai.operation.name", None)  # langsmith's guess: `embeddings` for a retriever
     if facts.parameters.get("tool_name"):
         return "tool"
     if not (variables := facts.known.get("llm.prompt_template.variables")):
