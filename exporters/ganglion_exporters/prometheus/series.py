@@ -17,7 +17,7 @@ Reason: TypeAlias = Literal["duplicate", "out_of_order", "overlap", "overflow", 
 
 _MOST_EXEMPLARS = 20
 """Of an exponential histogram, whose buckets are many."""
-USUAL_TEXT = 4096
+USUAL_TEXT = 2048
 """Characters."""
 _USUAL_BUCKETS = 512
 
@@ -33,7 +33,7 @@ class Kept(Series):
 
 
 def weight(labels: Labels, value: Value) -> int:
-    """Return as how many series one counts against a limit: each 4096 characters and each 512 buckets are one more."""
+    """Return as how many series one counts against a limit: each 2048 characters and each 512 buckets are one more."""
     text = sum([len(name) + len(text) for name, text in labels])
     match value:
         case Histogram():
