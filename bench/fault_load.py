@@ -25,6 +25,8 @@ SERVICES = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
 }
+_RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+"""Of the codes that a client repeats a request for (OTLP, "Failures"), those of a connection that ends."""
 
 Send = Callable[[bytes], Awaitable[bool]]
 """Send a request once; True if it was acknowledged."""
@@ -82,7 +84,7 @@ def grpc_send(channel: grpc.aio.Channel, signal: Signal) -> Send:
         try:
             await call(payload, timeout=10)
         except grpc.aio.AioRpcError as error:
-            if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+            if error.code() in _RETRYABLE:
                 return False
             raise
         return True
@@ -104,7 +106,9 @@ def http_send(address: str, signal: Signal) -> Send:
 
     async def send(payload: bytes) -> bool:
         try:
-            line = await asyncio.wait_for(exchange(payload), 10)
+            # Not `wait_for`: that may forget that it was cancelled (Python 3.11), and the sender would never end.
+            async with asyncio.timeout(10):
+                line = await exchange(payload)
         except (OSError, EOFError, TimeoutError):
             return False
         status = int(line.split()[1])
