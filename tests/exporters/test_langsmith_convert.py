@@ -1,6 +1,7 @@
 """From a span to a draft: the tables of the conventions case by case, and spans that nobody would send."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -9,6 +10,18 @@ from typing import Any
 import orjson
 import pytest
 from ganglion_collector.prices import load_prices
+from ganglion_exporters._langsmith._conventions import (
+    GENERIC,
+    KINDS,
+    METADATA,
+    MODELS,
+    PARAMETERS,
+    PROVIDERS,
+    Group,
+    place,
+)
+from ganglion_exporters._langsmith._payloads import INPUTS, OUTPUTS
+from ganglion_exporters._langsmith._usage import USAGE
 from ganglion_exporters._langsmith.convert import ConversionSettings, convert
 from ganglion_exporters._langsmith.model import Draft
 from hypothesis import given, settings
@@ -61,10 +74,6 @@ def test_a_row_of_a_convention(case: Case) -> None:
 
 
 def test_every_attribute_of_the_tables_has_a_case() -> None:
-    from ganglion_exporters._langsmith._conventions import GENERIC, KINDS, METADATA, MODELS, PARAMETERS, PROVIDERS
-    from ganglion_exporters._langsmith._payloads import INPUTS, OUTPUTS
-    from ganglion_exporters._langsmith._usage import USAGE
-
     sources = {name for name, *_ in (*INPUTS, *OUTPUTS)} | {name for name, *_ in KINDS}
     tables = {*GENERIC, *METADATA, *MODELS, *PARAMETERS, *PROVIDERS, *USAGE, *sources}
     seen = {name for module in MODULES for case in module.CASES for name in case.attributes}
@@ -350,3 +359,13 @@ def _traceable(span: dict[str, Any]) -> Draft:
     events = [Span.Event(name=event["name"], attributes=key_values(event["attributes"])) for event in span["events"]]
     code = Status.StatusCode.Value(f"STATUS_CODE_{span['status']}")
     return draft_of(span["attributes"], PRICED, name=span["name"], events=events, status=Status(code=code))
+
+
+def test_the_documentation_names_attributes_that_are_read() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "langsmith.md").read_text(encoding="utf-8")
+    table = text.partition("## How spans become runs")[2].partition("Messages come out as")[0]
+    named = {name for name in re.findall(r"`([^`]+)`", table) if re.match(r"(langsmith|gen_ai|llm|traceloop)\.", name)}
+    others = {name for name in named if name.endswith("*")} | {"langsmith.project", "llm.content.completion.chunk"}
+    unread = {name for name in named - others if place(name.replace("{n}", "0.x")).group is Group.METADATA}
+    assert len(named) > 40
+    assert unread - set(METADATA) == set()
