@@ -419,14 +419,14 @@ def test_a_huge_help_text_counts(clock: Clock) -> None:
 
 
 def test_what_a_huge_series_took_is_free_when_it_is_gone(clock: Clock) -> None:
-    small = Store(Limits(50, 300, 3600), clock=clock)
+    small = Store(Limits(100, 300, 3600), clock=clock)
     for at in (10, 30):
         assert take(small, gauge(1, at, HUGE), point(LONG, at, 5, "wait")) == {}
         assert take(small, gauge(1, at, named(job="other", user="u" * 100_000))) == {"overflow": 1}
         clock.seconds += 4000
         small.expire()
     assert len(small) == 0
-    assert take(small, *(point(1, 40, 5, labels=named(user=str(at))) for at in range(50))) == {}
+    assert take(small, *(point(1, 40, 5, labels=named(user=str(at))) for at in range(100))) == {}
 
 
 def test_the_overflow_series_keeps_the_latest_exemplar(clock: Clock) -> None:
