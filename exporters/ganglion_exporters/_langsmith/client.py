@@ -1,9 +1,11 @@
 """LangSmith's ingest API: sends runs, and tells of each what became of it.
 
-2xx ──▶ delivered      409 ──▶ delivered before, if it is one run; more are split
-400 413 422 ──▶ split until the bad run stands alone ──▶ refused
-429, 5xx, no answer ──▶ trouble, later again      401 403 ──▶ trouble, until somebody changes the key
-404 ──▶ `/runs/batch`, which older servers have
+    2xx ──▶ delivered      409 ──▶ delivered before, if it is one run; more are split
+    400 413 422 ──▶ split until the bad run stands alone ──▶ refused
+    429, 5xx, no answer ──▶ trouble, later again      401 403 ──▶ trouble, until somebody changes the key
+    404 ──▶ `/runs/batch`, which older servers have; as 400 where it names a project that is not there
+
+A whole request is refused for one bad run, and a request with one known run may or may not store the others.
 """
 
 import asyncio
@@ -31,6 +33,7 @@ TroubleKind: TypeAlias = Literal["key", "rate", "quota", "server", "unreachable"
 _MOST_READ = 64 * 1024
 _INFO_LASTS = 3600.0
 _REFUSED = frozenset({400, 413, 422})
+_NAMES_CONTENT = re.compile(r"session|project|run_id", re.IGNORECASE)
 _HOUR = 3600.0
 _KNOWN_PIECES = 10
 """What a request with known runs is split into: mostly all of it is known, after an answer that was lost."""
@@ -109,6 +112,12 @@ class _Answer:
         return 200 <= self.status < 300
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether it is about what was sent; a 404 is where it names a project that is not there."""
+        missing = self.status == 404 and _NAMES_CONTENT.search(_message(self.body)) is not None
+        return missing or self.status in _REFUSED
+
+    @property
     def text(self) -> str:
         """Return the server's own words on one line; it repeats ids, never what a run holds."""
         said = _message(self.body)
@@ -184,7 +193,7 @@ class LangSmithClient:
             outcome.trouble = answer
         elif answer.is_ok:
             outcome.delivered += part
-        elif answer.status == 409 or answer.status in _REFUSED:
+        elif answer.status == 409 or answer.is_refusal:
             if len(part) > 1:
                 return _pieces(part, _KNOWN_PIECES if answer.status == 409 else 2)
             self._settle(part[0], answer, outcome)
@@ -210,7 +219,7 @@ class LangSmithClient:
             if info.compression != "none":
                 headers |= {"content-encoding": info.compression}
             answer = await self._request("POST", "/runs/multipart", compressed, headers)
-            if isinstance(answer, Trouble) or answer.status not in {404, 405}:
+            if isinstance(answer, Trouble) or answer.status not in {404, 405} or answer.is_refusal:
                 return answer
         answer = await self._request(
             "POST", "/runs/batch", encoding.batch_body(part), {"content-type": "application/json"}
