@@ -182,7 +182,7 @@ def check_window(run: Mapping[str, Any], now: datetime, window: timedelta) -> No
 def check_trace(runs: Iterable[Mapping[str, Any]]) -> None:
     """Assert that these are all runs of one whole trace: one root, no orphan, an order that follows the parents.
 
-    Beyond what LangSmith refuses: a v7 id that has not the time of its run's start is taken, but never found again.
+    Beyond what LangSmith refuses: a v7 id of another time than its run's start is taken, but never found again.
     """
     by_id = {str(run["id"]): run for run in runs}
     roots = [run for run in by_id.values() if not run.get("parent_run_id")]
@@ -211,4 +211,7 @@ def _assert_times(run: Mapping[str, Any]) -> None:
     run_id = UUID(str(run["id"]))
     if run_id.version == 7:
         milliseconds = (start - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-        assert run_id.int >> 80 == milliseconds, f"run {run_id} ({run['name']}) has another time in its id: {start}"
+        # LangChain makes a run's id some moments before its start, and LangSmith finds it.
+        assert abs((run_id.int >> 80) - milliseconds) < 1000, (
+            f"run {run_id} ({run['name']}) has another time in its id: {start}"
+        )

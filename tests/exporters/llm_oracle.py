@@ -1,0 +1,84 @@
+"""Programs run, their spans made runs as the exporter makes them, and these sent to a LangSmith."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import httpx
+from ganglion_exporters._langsmith.assembly import AssemblySettings, assemble
+from ganglion_exporters._langsmith.convert import ConversionSettings, convert
+from ganglion_exporters._langsmith.encoding import encode
+from ganglion_exporters._langsmith.model import Draft, Run
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.langsmith_server import LangSmithServer
+
+__all__ = ["ROOT", "deliver", "run_program", "runs_of"]
+
+ROOT = Path(__file__).resolve().parents[2]
+_BOUNDARY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+def run_program(module: str, server: LangSmithServer, *argv: str, python: str = sys.executable, **more: str) -> None:
+    """Run a program to its end: its spans come to the server as OTLP, and what langsmith uploads itself."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OTEL_", "GANGLION_", "LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_"))
+    }
+    environment = {
+        **inherited,
+        "LANGSMITH_TRACING": "true",
+        "LANGSMITH_TRACING_MODE": "langsmith",
+        "LANGSMITH_ENDPOINT": server.url,
+        "LANGSMITH_API_KEY": "key",
+        "LANGSMITH_PROJECT": "oracle",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{server.url}/otel/v1/traces",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=key",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "none",
+        **more,
+    }
+    done = subprocess.run(
+        [python, "-m", f"tests.exporters.llm_programs.{module}", *argv],
+        env=environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def runs_of(requests: Iterable[ExportTraceServiceRequest], settings: ConversionSettings) -> list[Run]:
+    """Convert and assemble all spans, trace by trace."""
+    traces: dict[bytes, list[Draft]] = {}
+    for request in requests:
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    draft = convert(span, resource.resource, scope.scope, settings)
+                    traces.setdefault(span.trace_id, []).append(draft)
+    runs = list[Run]()
+    for drafts in traces.values():
+        assembly = assemble(drafts, {}, AssemblySettings(), time.time_ns())
+        assert not assembly.rejected
+        runs += assembly.runs
+    return runs
+
+
+def deliver(runs: list[Run], server: LangSmithServer) -> None:
+    """Send the runs in one request, as the exporter encodes them."""
+    headers: Mapping[str, str] = {
+        "X-Api-Key": "key",
+        "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+    }
+    body = encode(runs, _BOUNDARY)
+    answer = httpx.post(f"{server.url}/runs/multipart", content=body, headers=headers, verify=False, timeout=10)
+    assert answer.status_code == 202, answer.text
