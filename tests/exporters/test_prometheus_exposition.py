@@ -313,6 +313,8 @@ def test_names_that_become_one_stay_two() -> None:
     families = [*one("gauge", 1, "a.b"), *one("gauge", 2, "a_b"), *one("gauge", 3, "a-b")]
     names = [line.split()[2] for line in page(families).splitlines() if line.startswith("# TYPE")]
     assert names == ["a_b", "U__a__b", "U__a_2d_b"]
+    families = [*one("gauge", 1, "p_q_count"), *one("histogram", Histogram(1, 1.0, (), (1,)), "p.q")]
+    assert {metric.name for metric in read_text(page(families))} == {"p_q_count", "U__p_2e_q"}
     labels: Labels = (("a.b", "1"), ("a_b", "2"))
     assert page([(Family("m", "gauge", "", ""), [Series(labels, 0)])]).splitlines()[-1] == 'm{a_b="1;2"} 0'
 

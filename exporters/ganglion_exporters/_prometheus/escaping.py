@@ -6,7 +6,7 @@ Source of the rules: Prometheus, "Content negotiation" and "UTF-8 in Prometheus"
 import re
 from typing import Literal, TypeAlias
 
-from ganglion_exporters._prometheus.model import Labels
+from ganglion_exporters._prometheus.model import Family, Labels
 
 __all__ = ["ESCAPINGS", "Escaping", "LabelText", "Names", "escaped", "is_plain", "quoted"]
 
@@ -72,14 +72,15 @@ class Names:
 
     def __init__(self, escaping: Escaping) -> None:
         self._escaping: Escaping = escaping
-        self._taken: dict[str, str] = {}
+        self._taken: set[str] = set()
         self._labels: dict[str, str] = {}
 
-    def metric(self, name: str) -> str:
-        found = escaped(name, self._escaping)
-        if self._taken.setdefault(found, name) == name:
-            return found
-        return _by_values(name, colons=True)
+    def metric(self, family: Family) -> str:
+        found = [escaped(name, self._escaping) for name in family.sample_names]
+        if not self._taken.isdisjoint(found):
+            found = [_by_values(family.name, colons=True)]
+        self._taken.update(found)
+        return found[0]
 
     def label(self, name: str) -> str:
         found = self._labels.get(name)

@@ -1,5 +1,6 @@
 """Metrics in Prometheus' terms: families, labels, points, and series as they are exposed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
@@ -23,6 +24,12 @@ class Temporality(IntEnum):
     CUMULATIVE = 2
 
 
+_SUFFIXES: Mapping[Kind, tuple[str, ...]] = {
+    "histogram": ("_bucket", "_count", "_sum", "_created"),
+    "summary": ("_count", "_sum", "_created"),
+}
+
+
 class Family(NamedTuple):
     """A metric: `name` is that of its samples, suffixes included (`_total` of a counter, where they are wanted)."""
 
@@ -30,6 +37,11 @@ class Family(NamedTuple):
     kind: Kind
     help: str
     unit: str
+
+    @property
+    def sample_names(self) -> Sequence[str]:
+        """All names that its samples may have in a scrape, its own first."""
+        return [self.name, *(self.name + suffix for suffix in _SUFFIXES.get(self.kind, ()))]
 
 
 class Exemplar(NamedTuple):

@@ -41,7 +41,7 @@ class _Named(NamedTuple):
 
 
 def _named(names: Names, family: Family, series: Sequence[Series]) -> _Named:
-    sample = names.metric(family.name)
+    sample = names.metric(family)
     suffix = _SUFFIXES.get(family.kind, "")
     if suffix and (not sample.endswith(suffix) or sample == suffix):
         # Only a name that ends so can be one; its samples keep their name in all formats.

@@ -67,7 +67,7 @@ class _LabelBytes(dict[tuple[str, str], bytes]):
 
 def _family(labels: _LabelBytes, family: Family, series: Sequence[Series], *, timestamps: bool) -> bytes:
     kind = _TYPES[family.kind]
-    about = delimited(1, labels.names.metric(family.name)) + delimited(2, family.help) + unsigned(3, kind)
+    about = delimited(1, labels.names.metric(family)) + delimited(2, family.help) + unsigned(3, kind)
     unit = delimited(5, family.unit) if family.unit else b""
     parts = [about]
     for one in series:

@@ -27,7 +27,7 @@ def _milliseconds(time: int) -> str:
 
 
 def _family(lines: Lines, family: Family, series: Sequence[Series]) -> Iterator[str]:
-    name = lines.names.metric(family.name)
+    name = lines.names.metric(family)
     about = family.help.replace("\\", "\\\\").replace("\n", "\\n")
     comment = f"# HELP {shown(name)} {about}\n" if about else ""
     yield f"{comment}# TYPE {shown(name)} {_TYPES.get(family.kind, family.kind)}\n"

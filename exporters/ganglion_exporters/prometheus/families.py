@@ -1,13 +1,8 @@
 """Which names a family's samples take, so that no name stands twice in a scrape."""
 
-from ganglion_exporters._prometheus.model import Family, Kind
+from ganglion_exporters._prometheus.model import Family
 
 __all__ = ["SampleNames"]
-
-_SUFFIXES: dict[Kind, tuple[str, ...]] = {
-    "histogram": ("_bucket", "_count", "_sum", "_created"),
-    "summary": ("_count", "_sum", "_created"),
-}
 
 
 class SampleNames:
@@ -18,7 +13,7 @@ class SampleNames:
 
     def claim(self, family: Family) -> str | None:
         """Take the names of `family`; return the family that has one of them, in which case none is taken."""
-        names = _sample_names(family)
+        names = family.sample_names
         for name in names:
             if (owner := self._owners.get(name)) is not None:
                 return owner
@@ -27,7 +22,7 @@ class SampleNames:
 
     def release(self, family: Family) -> None:
         """Give the names of `family` back."""
-        for name in _sample_names(family):
+        for name in family.sample_names:
             del self._owners[name]
 
     def for_open_metrics(self, family: Family) -> Family:
@@ -45,7 +40,3 @@ class SampleNames:
             case _:
                 return family
         return family if names.isdisjoint(self._owners) else family._replace(kind="unknown")
-
-
-def _sample_names(family: Family) -> list[str]:
-    return [family.name, *(family.name + suffix for suffix in _SUFFIXES.get(family.kind, ()))]
