@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import orjson
 import zstandard
 from ganglion_collector.component import Batch, Record, Signal
+from ganglion_collector.otlp import parse_request
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -115,9 +116,13 @@ def span_rows(batch: Batch) -> Iterator[SpanRow]:
 
 
 def log_rows(batch: Batch) -> Iterator[LogRow]:
-    """Yield the log records of a batch that belong to a span and are not too large to be an event of it."""
+    """Yield the log records of a batch that belong to a span and are not too large to be an event of it.
+
+    Raises InvalidRequestError where a payload is none.
+    """
     for record in batch.records:
-        for group in ExportLogsServiceRequest.FromString(record.payload).resource_logs:
+        request = cast("ExportLogsServiceRequest", parse_request(Signal.LOGS, record.payload))
+        for group in request.resource_logs:
             for scoped in group.scope_logs:
                 for log in scoped.log_records:
                     if log.span_id not in _NO_ID and log.trace_id and (size := log.ByteSize()) <= _LARGEST_LOG and size:
@@ -135,10 +140,13 @@ def spooled_span(row: tuple[int, bytes, int, int, str, int, bytes, int, int, byt
 
 def _groups(record: Record) -> Iterator[tuple[tuple[bytes, bytes], list[Span]]]:
     """Yield spans with the bytes that come before them in their resource and in their scope."""
-    for group in ExportTraceServiceRequest.FromString(record.payload).resource_spans:
-        shell = ResourceSpans(resource=group.resource, schema_url=group.schema_url).SerializeToString()
+    request = cast("ExportTraceServiceRequest", parse_request(Signal.TRACES, record.payload))
+    for group in request.resource_spans:
+        resource = group.resource if group.HasField("resource") else None
+        shell = ResourceSpans(resource=resource, schema_url=group.schema_url).SerializeToString()
         for scoped in group.scope_spans:
-            inner = ScopeSpans(scope=scoped.scope, schema_url=scoped.schema_url).SerializeToString()
+            scope = scoped.scope if scoped.HasField("scope") else None
+            inner = ScopeSpans(scope=scope, schema_url=scoped.schema_url).SerializeToString()
             yield (shell, inner), list(scoped.spans)
 
 
