@@ -117,6 +117,18 @@ def test_as_many_ends_of_deltas_are_remembered_as_configured() -> None:
     assert starts == {"a": LATER + 1, "b": LATER}
 
 
+def test_a_delta_does_not_begin_before_the_end_of_one_that_is_forgotten() -> None:
+    spans = delta(metric_timestamp_cache_size=1)
+    spans.consume(traces({"name": "a"}, {"name": "b"}))
+    spans.flush(LATER)
+    state, spans = spans.state(), delta(metric_timestamp_cache_size=1)
+    spans.restore(state)
+    # Received before that flush, but taken from the journal only after it.
+    spans.consume(traces({"name": "a"}, {"name": "b"}, received_at=LATER - 1))
+    found = spans.flush(LATER + SECOND)
+    assert {point.start_time_unix_nano for point in points_in(found, CALLS)} == {LATER}
+
+
 def test_a_span_that_ends_before_it_starts_has_no_duration() -> None:
     spans = connector()
     spans.consume(traces({"duration": -5 * SECOND}))

@@ -216,8 +216,12 @@ class SpanMetricsConnector:
         return begun
 
     def _start(self, frame: "_Frame", metric: str, attributes: Attributes) -> int:
-        """Return when a new series begins: where its last delta ended, else when its first span was received."""
-        return self._state.ended.pop((frame.key, metric, attributes), frame.received_at)
+        """Return when a new series begins: where its last delta ended, else when its first span was received.
+
+        Not before the last flush: a delta whose end is forgotten may have ended there, and two must not overlap.
+        """
+        earliest = max(frame.received_at, self._state.flushed)
+        return self._state.ended.pop((frame.key, metric, attributes), earliest)
 
     def _take_events(self, frame: "_Frame", spans: Iterable[Span], resource: Iterable[KeyValue]) -> None:
         places, exemplars = self._event_dimensions, self._config.exemplars.enabled
@@ -256,7 +260,7 @@ class SpanMetricsConnector:
         return (("span.instrumentation.scope.name", scope.name), ("span.instrumentation.scope.version", version))
 
     def _end_deltas(self, now: int) -> None:
-        ended = self._state.ended
+        ended, self._state.flushed = self._state.ended, now
         for key, resource in self._state.resources.items():
             for metric, table in (
                 ("calls", resource.calls),

@@ -126,10 +126,11 @@ class State(msgspec.Struct, array_like=True):
     """Everything, by the resources' canonical attributes, the most recently seen last.
 
     `shape` is of the settings that the series depend on. `ended`: when the last delta of a series ended, by resource,
-    metric and attributes, the latest last.
+    metric and attributes, the latest last. `flushed` is when the last deltas ended.
     """
 
     version: int
     shape: str
     resources: dict[bytes, Resource] = {}
     ended: dict[tuple[bytes, str, Attributes], int] = {}
+    flushed: int = 0
