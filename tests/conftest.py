@@ -12,7 +12,7 @@ pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.g
 
 # Wall-clock time, on a machine that is shared: long enough that only a blocking call reaches it.
 _LONGEST_STEP = 3.0
-_LEAKING = ("GANGLION_", "OTEL_", "PG")
+_LEAKING = ("GANGLION_", "LANGSMITH_", "OTEL_", "PG")
 _OURS = "GANGLION_TEST_"
 
 

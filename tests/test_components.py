@@ -37,6 +37,7 @@ PACKAGES: dict[str, type[Factory]] = {
 }
 # What a user must write, where a component has no default for it.
 REQUIRED: dict[str, dict[str, Any]] = {
+    "langsmith": {"endpoint": "http://localhost:1", "api_key": "x"},
     "otlp_grpc": {"endpoint": "localhost:1"},
     "otlp_http": {"endpoint": "http://localhost:1"},
     "postgresql": {"dsn": "postgresql://localhost:1/x?connect_timeout=1"},

@@ -257,8 +257,11 @@ async def test_logs_of_a_span_are_events_of_its_run(langsmith_server: LangSmithS
         await exporter.export(trace_batch(request(1)))
         await until(lambda: len(langsmith_server.runs) == 3)
 
-    told = [(event["name"], event["level"], event["message"]) for event in langsmith_server.run("span 1").events]
-    assert told == [("log", "INFO", "first"), ("log", "INFO", "second")]
+    told = [(event["name"], event["kwargs"]) for event in langsmith_server.run("span 1").events]
+    assert told == [
+        ("log", {"severity": "INFO", "message": "first"}),
+        ("log", {"severity": "INFO", "message": "second"}),
+    ]
 
 
 async def test_a_full_spool_leaves_the_rest_in_the_journal_and_says_why(

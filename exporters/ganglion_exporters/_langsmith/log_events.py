@@ -1,40 +1,58 @@
 """Log records of a span as events of its run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
+import orjson
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from ganglion_exporters._langsmith._cuts import cut_text
 from ganglion_exporters._langsmith._values import plain, plain_map, text_of, timestamp
+from ganglion_exporters._langsmith.ids import span_key
+from ganglion_exporters._langsmith.model import Draft
 
-__all__ = ["log_events"]
+__all__ = ["MOST_BYTES", "MOST_EVENTS", "log_event", "with_logs"]
 
-_MOST = 100
-_MOST_BYTES = 256 * 1024
-_LONGEST_BODY = 4000
-
-
-def log_events(records: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield an event for each `LogRecord`, in their order, at most 100; a last one says how many were left out."""
-    size, taken, left = 0, 0, 0
-    for content in records:
-        size += len(content)
-        if taken == _MOST or size > _MOST_BYTES:
-            left += 1
-            continue
-        taken += 1
-        yield _event(LogRecord.FromString(content))
-    if left:
-        yield {"name": "log", "message": f"{left} more log records are not shown here"}
+MOST_EVENTS = 100
+"""Log records in one run."""
+MOST_BYTES = 256 * 1024
+"""Bytes of JSON that the log records of one run take."""
+_LONGEST_MESSAGE = 8192
 
 
-def _event(record: LogRecord) -> dict[str, Any]:
-    body = text_of(plain(record.body))
-    level = record.severity_text or SeverityNumber.Name(record.severity_number).rpartition("SEVERITY_NUMBER_")[2]
+def with_logs(draft: Draft, logs: Mapping[bytes, Sequence[bytes]]) -> Draft:
+    """Return `draft` with the log records of its span, serialized `LogRecord`s by span key, in the order of time.
+
+    How many were left out, since they are too many or too large, stands in the metadata.
+    """
+    found = logs.get(span_key(draft.span_id), ())
+    if not found:
+        return draft
+    events, size = list[dict[str, Any]](), 0
+    for payload in found[:MOST_EVENTS]:
+        event = log_event(LogRecord.FromString(payload))
+        size += len(orjson.dumps(event, default=str))
+        if size > MOST_BYTES:
+            break
+        events.append(event)
+    metadata = draft.metadata
+    if left_out := len(found) - len(events):
+        metadata = {**metadata, "ganglion.left_out_logs": left_out}
+    merged = sorted([*draft.events, *events], key=lambda event: str(event.get("time", "")))
+    return replace(draft, events=merged, metadata=metadata)
+
+
+def log_event(log: LogRecord) -> dict[str, Any]:
+    """Return one log record as LangSmith keeps events: name, time, and what else is said."""
+    told = {
+        "severity": log.severity_text or (log.severity_number and str(log.severity_number)),
+        "message": cut_text(text_of(plain(log.body)), _LONGEST_MESSAGE),
+        "attributes": plain_map(log.attributes),
+    }
+    name = log.event_name or "log"
     return {
-        "name": "log",
-        "time": timestamp(record.time_unix_nano or record.observed_time_unix_nano),
-        "level": level,
-        "message": body if len(body) <= _LONGEST_BODY else f"{body[:_LONGEST_BODY]}…",
-        "attributes": plain_map(record.attributes),
+        "name": "log" if name == "new_token" else name,  # LangSmith reads the first token's time from such an event
+        "time": timestamp(log.time_unix_nano or log.observed_time_unix_nano),
+        "kwargs": {key: value for key, value in told.items() if value},
     }

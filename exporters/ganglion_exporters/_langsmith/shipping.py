@@ -19,7 +19,7 @@ from ganglion_exporters._langsmith.client import Refused
 from ganglion_exporters._langsmith.convert import ConversionSettings, convert
 from ganglion_exporters._langsmith.encoding import EncodedRun, EncodingSettings, encode_run
 from ganglion_exporters._langsmith.ids import span_key
-from ganglion_exporters._langsmith.log_events import log_events
+from ganglion_exporters._langsmith.log_events import with_logs
 from ganglion_exporters._langsmith.model import Draft
 from ganglion_exporters._langsmith.spool import Delivered, Spool
 from ganglion_exporters._langsmith.spooled import Part, SpooledSpan
@@ -129,10 +129,7 @@ class Shipments:
         return Shipment(delivery, runs, records, _rejected(assembly, by_span))
 
     def _draft(self, part: Part, span: SpooledSpan) -> Draft:
-        draft = convert(*span.parsed(), self._settings.conversion)
-        if logs := part.logs.get(span.key):
-            draft.events = [*draft.events, *log_events(logs)]
-        return draft
+        return with_logs(convert(*span.parsed(), self._settings.conversion), part.logs)
 
     def _tell(self) -> None:
         sizes = self._spool.sizes()
