@@ -121,6 +121,11 @@ def test_ids_kind_scope_links_and_state_are_metadata() -> None:
     }
 
 
+def test_links_beyond_a_bound_are_left_out() -> None:
+    draft = draft_of({}, links=[Span.Link(trace_id=TRACE_ID, span_id=SPAN_ID)] * 300)
+    assert draft.metadata["otel.links"] == [{"trace_id": TRACE_ID.hex(), "span_id": SPAN_ID.hex()}] * 100
+
+
 def test_ids_and_times_are_the_spans_own() -> None:
     draft = draft_of({}, parent_span_id=b"\1" * 8, end_time_unix_nano=START - 1)
     assert (draft.trace_id, draft.span_id, draft.parent_span_id) == (TRACE_ID, SPAN_ID, b"\1" * 8)
@@ -179,6 +184,59 @@ def test_no_cost_is_computed_for(more: dict[str, Any]) -> None:
     draft = draft_of({**CALL, **more}, PRICED)
     assert "ganglion.prices" not in draft.metadata
     assert draft.metadata["usage_metadata"].get("input_cost") is None
+
+
+TABLE = {
+    "date": "2026-01-02",
+    "providers": {
+        "mine": {
+            "models": {
+                "m": {
+                    "input": 1,
+                    "output": 10,
+                    "cache_read": 0.5,
+                    "cache_creation": 2,
+                    "cache_creation_1h": 4,
+                    "reasoning": 20,
+                    "audio_input": 8,
+                    "audio_output": 80,
+                }
+            }
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("details", "dollars"),
+    [
+        pytest.param({}, (100, 1000), id="plain"),
+        pytest.param({"input_token_details": {"cache_read": 50}}, (75, 1000), id="read from a cache"),
+        pytest.param({"input_token_details": {"cache_creation": 50}}, (150, 1000), id="written to a cache"),
+        pytest.param({"input_token_details": {"ephemeral_5m_input_tokens": 50}}, (150, 1000), id="for five minutes"),
+        pytest.param({"input_token_details": {"ephemeral_1h_input_tokens": 50}}, (250, 1000), id="for an hour"),
+        pytest.param({"input_token_details": {"audio": 50}}, (450, 1000), id="heard"),
+        pytest.param({"output_token_details": {"reasoning": 50}}, (100, 1500), id="reasoning"),
+        pytest.param({"output_token_details": {"audio": 50}}, (100, 4500), id="spoken"),
+        pytest.param({"output_token_details": {"audio": True}, "input_token_details": 7}, (100, 1000), id="no counts"),
+    ],
+)
+def test_each_kind_of_token_has_a_price(details: dict[str, Any], dollars: tuple[float, float], tmp_path: Path) -> None:
+    (tmp_path / "prices.json").write_text(json.dumps(TABLE), encoding="utf-8")
+    own = replace(SETTINGS, prices=load_prices(tmp_path / "prices.json"))
+    counts = {"input_tokens": 100, "output_tokens": 100, **details}
+    draft = draft_of(
+        {
+            "langsmith.span.kind": "llm",
+            "gen_ai.system": "mine",
+            "gen_ai.request.model": "m",
+            "langsmith.usage_metadata": json.dumps(counts),
+        },
+        own,
+    )
+    usage = draft.metadata["usage_metadata"]
+    assert (usage["input_cost"] * 1e6, usage["output_cost"] * 1e6) == pytest.approx(dollars)
+    assert draft.metadata["ganglion.prices"] == "2026-01-02"
 
 
 def test_no_cost_is_computed_without_prices() -> None:

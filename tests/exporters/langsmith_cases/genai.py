@@ -546,4 +546,56 @@ CASES = [
             ("enduser.id", "user_id"),
         )
     ),
+    Case(
+        "cached tokens that were not counted, with a total",
+        {"gen_ai.usage.input_tokens": 5, "gen_ai.usage.cache_read_input_tokens": 100, "gen_ai.usage.total_tokens": 5},
+        usage(input_tokens=105, total_tokens=105, input_token_details={"cache_read": 100}),
+    ),
+    Case(
+        "counts below zero",
+        {"gen_ai.usage.input_tokens": -1, "gen_ai.usage.output_tokens": 2},
+        usage(output_tokens=2, total_tokens=2),
+    ),
+    Case(
+        "a message as text",
+        {"gen_ai.prompt.0.message": "hi"},
+        {"inputs": {"messages": [{"role": "user", "content": "hi"}]}},
+    ),
+    Case(
+        "an event's message as text",
+        {},
+        {"inputs": {"messages": [{"role": "user", "content": "hi"}]}},
+        events=[("gen_ai.user.message", {"gen_ai.event.content": "hi"})],
+    ),
+    Case(
+        "exception with a long message that its stack does not have",
+        {},
+        {"error": "one\ntwo\n\nStacktrace:\nTraceback"},
+        events=[("exception", {"exception.message": "one\ntwo", "exception.stacktrace": "Traceback"})],
+    ),
+    Case(
+        "status that repeats the exception",
+        {},
+        {"error": "boom: it broke", "metadata:otel.status_message": None},
+        events=[("exception", {"exception.message": "boom: it broke"})],
+        status=Status.STATUS_CODE_ERROR,
+        message="it broke",
+    ),
+    Case(
+        "names that are no items are metadata",
+        {
+            "gen_ai.prompt.0.content.x": "b",
+            "gen_ai.prompt.0.content": "a",
+            "gen_ai.prompt.x.role": "c",
+            "gen_ai.prompt.0." + ".".join("abcdefghijklmnopqrst"): "d",
+            "gen_ai.prompt.1": "e",
+        },
+        {
+            "inputs": {"messages": [{"role": "user", "content": {"x": "b"}}]},
+            "metadata:gen_ai.prompt.0.content": "a",
+            "metadata:gen_ai.prompt.x.role": "c",
+            "metadata:gen_ai.prompt.0." + ".".join("abcdefghijklmnopqrst"): "d",
+            "metadata:gen_ai.prompt.1": "e",
+        },
+    ),
 ]

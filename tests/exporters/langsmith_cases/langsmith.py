@@ -198,4 +198,30 @@ CASES = [
         {"session.id": "s", "user.id": "u", "tenant.id": "t"},
         {"metadata:session_id": "s", "metadata:user_id": "u", "metadata:tenant_id": "t", "is_llm": False},
     ),
+    Case(
+        "the SDK's guess of the operation is left out",
+        {"langsmith.span.kind": "retriever", "gen_ai.operation.name": "embeddings"},
+        {"metadata:gen_ai.operation.name": None},
+    ),
+    Case(
+        "details of usage that the service gave win",
+        {
+            "langsmith.usage_metadata": '{"input_tokens": 9, "input_token_details": {"cache_read": 3}}',
+            "gen_ai.usage.cache_read.input_tokens": 5,
+            "gen_ai.usage.details.input_audio_tokens": 1,
+        },
+        {
+            "metadata:usage_metadata": {
+                "input_tokens": 9,
+                "total_tokens": 9,
+                "input_token_details": {"cache_read": 3, "audio": 1},
+            }
+        },
+    ),
+    Case("metadata without a name", {"langsmith.metadata.": "x"}, {"metadata:langsmith.metadata.": "x"}),
+    Case(
+        "metadata one by one wins",
+        {"langsmith.metadata.plan": "free", "metadata": '{"plan": "paid", "n": 1}'},
+        {"metadata:plan": "free", "metadata:n": 1},
+    ),
 ]

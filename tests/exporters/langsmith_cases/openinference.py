@@ -294,4 +294,18 @@ CASES = [
         {"llm.output_messages": [{"role": "assistant", "content": "hi"}]},
         {"outputs": {"messages": [{"role": "assistant", "content": "hi"}]}},
     ),
+    Case(
+        "parameters one by one win",
+        {
+            "llm.invocation_parameters": '{"temperature": 0.1, "model": "gpt-4o-2024", "n": 1}',
+            "gen_ai.request.temperature": 0.5,
+            "llm.model_name": "gpt-4o",
+        },
+        {"invocation_params": {"temperature": 0.5, "model": "gpt-4o-2024", "n": 1}},
+    ),
+    Case(
+        "an embedding with a template is an embedding",
+        {"openinference.span.kind": "EMBEDDING", "llm.prompt_template.variables": '{"city": "Paris"}'},
+        {"run_type": "embedding"},
+    ),
 ]
