@@ -178,6 +178,13 @@ def test_a_trace_that_never_rests_goes_at_its_maximal_age(spool: Spool) -> None:
     assert len(spool.due(NOW + 300 * SECOND)) == 1
 
 
+def test_logs_that_came_long_before_do_not_make_a_trace_old(spool: Spool) -> None:
+    spool.store(logs_batch([log_of(2)], 0), NOW)
+    spool.store(spans_batch([child(2)], 1), NOW + 290 * SECOND)
+
+    assert spool.next_due() == NOW + 320 * SECOND
+
+
 def test_a_large_trace_goes_in_parts_with_the_root_in_the_first(opened: Opener) -> None:
     spool = opened(max_spans=4)
     spool.store(spans_batch([*(child(number) for number in range(2, 12)), root()], 0), NOW)
@@ -327,6 +334,7 @@ def test_a_full_spool_refuses_and_lets_the_oldest_go_early(opened: Opener) -> No
     with pytest.raises(RetryableError, match="1 MiB"):
         store_each(spool, spans)
     held = spool.sizes().traces
+    assert spool.position(SOURCE) == Position(held)
 
     deliver(spool, spool.due(NOW, limit=1))
     position = spool.position(SOURCE)

@@ -30,6 +30,7 @@ _PUT_TRACE = """
 INSERT INTO traces (trace, first_seen, last_seen, due_at, spans, logs, bytes, has_root, has_phantom)
 VALUES (:trace, :now, :now, 0, :spans, :logs, :bytes, :has_root, :has_phantom)
 ON CONFLICT (trace) DO UPDATE SET
+    first_seen = iif(spans = 0 AND excluded.spans > 0, excluded.first_seen, first_seen),
     last_seen = excluded.last_seen, spans = spans + excluded.spans, logs = logs + excluded.logs,
     bytes = bytes + excluded.bytes, has_root = max(has_root, excluded.has_root),
     has_phantom = max(has_phantom, excluded.has_phantom)
