@@ -13,6 +13,7 @@ from ganglion_collector.component import Batch, Config, ConnectorFactory, Derive
 from ganglion_collector.conditions import Condition, Scene, compile_condition
 from ganglion_collector.connectors._output import Family, derive
 from ganglion_collector.errors import InvalidRequestError, PermanentError
+from ganglion_collector.saved_state import read_state, write_state
 
 __all__ = ["CountConfig", "CountConnector", "factory"]
 
@@ -137,16 +138,10 @@ class CountConnector:
         return _FLUSH_INTERVAL
 
     def state(self) -> bytes:
-        return msgspec.msgpack.encode(self._state)
+        return write_state(self._state)
 
     def restore(self, state: bytes) -> None:
-        try:
-            found = msgspec.msgpack.decode(state, type=_State)
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"not a state of count: {error}") from None
-        if found.version != _VERSION:
-            raise ValueError(f"a state of count of version {found.version}")
-        self._state = found
+        self._state = read_state(state, _State, _VERSION, "count")
 
     def consume(self, batch: Batch) -> None:
         try:

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from ganglion_collector.component import Batch, Config, Duration, ProcessorFactory, Signal
 from ganglion_collector.metric_values import Histogram, Value, subtract, write_point
 from ganglion_collector.processors._streams import RefusedPointError, has_no_value, rewrite, value_of
+from ganglion_collector.saved_state import read_state, write_state
 
 __all__ = ["CumulativeToDelta", "CumulativeToDeltaConfig", "factory"]
 
@@ -103,16 +104,10 @@ class CumulativeToDelta:
         self._state = _State(_VERSION)
 
     def state(self) -> bytes:
-        return msgspec.msgpack.encode(self._state)
+        return write_state(self._state)
 
     def restore(self, state: bytes) -> None:
-        try:
-            found = msgspec.msgpack.decode(state, type=_State)
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"not a state of cumulativetodelta: {error}") from None
-        if found.version != _VERSION:
-            raise ValueError(f"a state of cumulativetodelta of version {found.version}")
-        self._state = found
+        self._state = read_state(state, _State, _VERSION, self.component_type)
 
     def process(self, batch: Batch) -> Batch:
         if batch.records:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AGGREGATION_TEMPORALITY_CUMULATIVE,
@@ -27,6 +26,7 @@ from ganglion_collector.connectors.span_metrics.series import (
     Sum,
 )
 from ganglion_collector.errors import InvalidRequestError, PermanentError
+from ganglion_collector.saved_state import read_state, write_state
 from ganglion_collector.telemetry import count_dropped, count_overflow
 
 __all__ = ["SpanMetricsConnector"]
@@ -93,15 +93,12 @@ class SpanMetricsConnector:
         return self._config.metrics_flush_interval
 
     def state(self) -> bytes:
-        return msgspec.msgpack.encode(self._state)
+        return write_state(self._state)
 
     def restore(self, state: bytes) -> None:
         """Go on from `state`; one of other settings (buckets, dimensions) is no state of this connector."""
-        try:
-            found = msgspec.msgpack.decode(state, type=State)
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"not a state of span_metrics: {error}") from None
-        if (found.version, found.shape) != (_VERSION, self._state.shape):
+        found = read_state(state, State, _VERSION, _TYPE)
+        if found.shape != self._state.shape:
             raise ValueError("a state of span_metrics with other settings")
         self._state = found
         self._targets = {}
