@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.langsmith_server import LangSmithServer
 
-__all__ = ["ROOT", "deliver", "run_program", "runs_of"]
+__all__ = ["RECORDINGS", "deliver", "run_program", "runs_of"]
 
-ROOT = Path(__file__).resolve().parents[2]
+RECORDINGS = Path(__file__).with_name("llm_recordings")
+_ROOT = Path(__file__).resolve().parents[2]
 _BOUNDARY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 
@@ -46,7 +46,7 @@ def run_program(module: str, server: LangSmithServer, *argv: str, python: str = 
     done = subprocess.run(
         [python, "-m", f"tests.exporters.llm_programs.{module}", *argv],
         env=environment,
-        cwd=ROOT,
+        cwd=_ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -56,8 +56,9 @@ def run_program(module: str, server: LangSmithServer, *argv: str, python: str = 
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-def runs_of(requests: Iterable[ExportTraceServiceRequest], settings: ConversionSettings) -> list[Run]:
-    """Convert and assemble all spans, trace by trace."""
+def runs_of(requests: Iterable[ExportTraceServiceRequest]) -> list[Run]:
+    """Convert and assemble all spans, trace by trace, as if they had just come."""
+    settings = ConversionSettings()
     traces: dict[bytes, list[Draft]] = {}
     for request in requests:
         for resource in request.resource_spans:
@@ -67,7 +68,7 @@ def runs_of(requests: Iterable[ExportTraceServiceRequest], settings: ConversionS
                     traces.setdefault(span.trace_id, []).append(draft)
     runs = list[Run]()
     for drafts in traces.values():
-        assembly = assemble(drafts, {}, AssemblySettings(), time.time_ns())
+        assembly = assemble(drafts, {}, AssemblySettings(), max(draft.end for draft in drafts))
         assert not assembly.rejected
         runs += assembly.runs
     return runs

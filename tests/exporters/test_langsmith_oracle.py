@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ganglion_exporters._langsmith.convert import ConversionSettings
 
 from tests.exporters.llm_oracle import deliver, run_program, runs_of
 from tests.langsmith_kept import KeptRun
@@ -51,7 +50,7 @@ def both(request: pytest.FixtureRequest) -> Iterator[tuple[LangSmithServer, Lang
     """What langsmith uploaded, and what our exporter's parts did."""
     with LangSmithServer() as direct, LangSmithServer() as ours:
         run_program(request.param, direct)
-        deliver(runs_of([one.request for one in direct.otlp], ConversionSettings()), ours)
+        deliver(runs_of(one.request for one in direct.otlp), ours)
         yield direct, ours
 
 

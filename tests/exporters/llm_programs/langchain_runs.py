@@ -1,6 +1,11 @@
-"""A small chain of langchain-core: prompt, models, retriever, tool, parser, failures, streams; no network."""
+"""A small chain of langchain-core: prompt, models, retriever, tool, parser, failures, streams; no network.
+
+With an argument it runs under that instrumentation: `openinference`.
+"""
 
 import asyncio
+import sys
+from importlib import import_module
 from typing import Any
 
 import ganglion
@@ -82,4 +87,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["openinference"]:
+        import_module("openinference.instrumentation.langchain").LangChainInstrumentor().instrument()
     main()
