@@ -427,3 +427,45 @@ def test_the_documentation_names_attributes_that_are_read() -> None:
     unread = {name for name in named - others if place(name.replace("{n}", "0.x")).group is Group.METADATA}
     assert len(named) > 40
     assert unread - set(METADATA) == set()
+
+
+CAPTURED = json.loads((Path(langsmith.__file__).parent / "instrumentations.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("span", [pytest.param(span, id=f"{span['scope']} {span['version']}") for span in CAPTURED])
+def test_instrumentations_of_both_schools_give_the_same_conversation(span: dict[str, Any]) -> None:
+    """The same program under OpenInference and OpenLLMetry: a question, a tool's call and result, another call."""
+    draft = draft_of(span["attributes"], PRICED, name=span["name"])
+    messages = [message for message in draft.inputs["messages"] if message["role"] != "system"]
+    (answer,) = draft.outputs["messages"]
+    assert draft.run_type == "llm"
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool"]
+    assert (messages[0]["content"], messages[2]["content"]) == ("Weather?", "none")
+    assert messages[1]["tool_calls"][0]["id"] == messages[2]["tool_call_id"]
+    assert answer["role"] == "assistant"
+    (call,) = answer["tool_calls"]
+    assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("weather", {"city": "Paris"})
+    assert draft.invocation_params["tools"]
+    assert draft.metadata["ls_provider"] in {"openai", "anthropic"}
+    assert draft.outputs["usage_metadata"] == {
+        **draft.outputs["usage_metadata"],
+        **TOKENS[draft.metadata["ls_provider"]],
+    }
+    assert draft.metadata["usage_metadata"]["total_cost"] > 0
+
+
+TOKENS = {
+    "openai": {
+        "input_tokens": 11,
+        "output_tokens": 7,
+        "total_tokens": 18,
+        "input_token_details": {"cache_read": 3},
+        "output_token_details": {"reasoning": 2},
+    },
+    "anthropic": {
+        "input_tokens": 131,
+        "output_tokens": 7,
+        "total_tokens": 138,
+        "input_token_details": {"cache_read": 100, "cache_creation": 20},
+    },
+}

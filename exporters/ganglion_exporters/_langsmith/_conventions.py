@@ -96,6 +96,8 @@ MODELS = (
     "gen_ai.response.model",
     "model",
     "llm.model_name",
+    "llm.request.model_name",
+    "llm.response.model_name",
     "embedding.model_name",
     "reranker.model_name",
 )
@@ -113,6 +115,7 @@ PARAMETERS: Mapping[str, str] = {
     "gen_ai.request.encoding_formats": "encoding_formats",
     "gen_ai.request.choice.count": "n",
     "gen_ai.request.stream": "stream",
+    "gen_ai.is_streaming": "stream",
     "gen_ai.openai.request.seed": "seed",
     "gen_ai.openai.request.response_format": "response_format",
     "gen_ai.openai.request.service_tier": "service_tier",
@@ -209,6 +212,8 @@ _NOISE = (
     "langsmith.span.runtime",
     "langsmith.traceable",
     "llm.headers",
+    "input.mime_type",
+    "output.mime_type",
     "logfire.json_schema",
 )
 

@@ -10,6 +10,9 @@ from ganglion_exporters._langsmith._values import JSON, Object, document, parsed
 
 __all__ = ["messages", "system_message"]
 
+# OpenInference marks where a call came in the contents; the call itself is among `tool_calls`.
+_CALL_ELSEWHERE: Object = {"type": "tool_use"}
+
 # A message's own keys besides role, content and tool calls that are of no use when shown.
 _LEFT_OUT = frozenset(
     {"parts", "content", "contents", "tool_calls", "role", "function_call", "function_call_name"}
@@ -61,7 +64,8 @@ def _content(raw: Object, calls: list[JSON]) -> tuple[JSON, list[Object]]:
         return _parts(parts, calls)
     contents = raw.get("contents")
     if isinstance(contents, list):
-        return _plain_text([_content_block(item) for item in contents]), []
+        blocks = [_content_block(item) for item in contents]
+        return _plain_text([block for block in blocks if block != _CALL_ELSEWHERE]), []
     content = raw.get("content")
     found = parsed(content)
     typed = isinstance(found, list) and found and all(isinstance(item, dict) and "type" in item for item in found)

@@ -308,4 +308,30 @@ CASES = [
         {"openinference.span.kind": "EMBEDDING", "llm.prompt_template.variables": '{"city": "Paris"}'},
         {"run_type": "embedding"},
     ),
+    Case(
+        "model of the request, model of the response",
+        {"llm.request.model_name": "a", "llm.response.model_name": "b", "input.mime_type": "application/json"},
+        {"metadata:ls_model_name": "a", "metadata:llm.response.model_name": "b", "metadata:input.mime_type": None},
+    ),
+    Case(
+        "place of a call among the contents",
+        {
+            "llm.output_messages.0.message.contents.0.message_content.type": "text",
+            "llm.output_messages.0.message.contents.0.message_content.text": "I look",
+            "llm.output_messages.0.message.contents.1.message_content.type": "tool_use",
+            "llm.output_messages.0.message.tool_calls.0.tool_call.function.name": "f",
+            "llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments": "{}",
+        },
+        {
+            "outputs": {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "content": "I look",
+                        "tool_calls": [{"id": None, "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+                    }
+                ]
+            }
+        },
+    ),
 ]

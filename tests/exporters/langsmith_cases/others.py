@@ -182,6 +182,7 @@ CASES = [
         {
             "llm.chat.stop_sequences": ["END"],
             "llm.top_k": 3,
+            "gen_ai.is_streaming": True,
             "llm.request.repetition_penalty": 1.5,
             "llm.request.functions": '[{"name": "f"}]',
             "llm.usage.reasoning_tokens": 2,
@@ -190,6 +191,7 @@ CASES = [
             "invocation_params": {
                 "stop": ["END"],
                 "top_k": 3,
+                "stream": True,
                 "repetition_penalty": 1.5,
                 "functions": [{"name": "f"}],
             },
