@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ from langsmith._internal._operations import (
     serialize_run_dict,
     serialized_run_operation_to_multipart_parts_and_context,
 )
-from requests_toolbelt.multipart.encoder import MultipartEncoder
+from requests_toolbelt.multipart.encoder import MultipartEncoder  # type: ignore[import-untyped]
 
 from tests.exporters.langsmith_runs import START, make_run, make_trace
 from tests.langsmith_bodies import Operation, batch_operations, multipart_operations
@@ -249,6 +250,10 @@ def test_bodies_are_compressed_as_asked(how: Compression) -> None:
 
     sent = compress(body, how)
 
-    undo = {"zstd": zstandard.decompress, "gzip": gzip.decompress, "none": lambda data: data}
+    undo: dict[Compression, Callable[[bytes], bytes]] = {
+        "zstd": zstandard.decompress,
+        "gzip": gzip.decompress,
+        "none": lambda data: data,
+    }
     assert undo[how](sent) == body
     assert how == "none" or len(sent) < len(body) / 5
