@@ -17,9 +17,9 @@ import pytest
 from ganglion_collector.component import Batch, Position, Signal, Source
 from ganglion_collector.errors import InvalidRequestError, RetryableError, StartError
 from ganglion_collector.otlp import parse_request
-from ganglion_exporters._langsmith.assembly import ROOT, AssemblySettings, assemble
+from ganglion_exporters._langsmith.assembly import ROOT
 from ganglion_exporters._langsmith.ids import segment
-from ganglion_exporters._langsmith.model import Draft, Placed
+from ganglion_exporters._langsmith.model import Placed
 from ganglion_exporters._langsmith.spool import Delivered, Spool, SpoolSettings
 from ganglion_exporters._langsmith.spooled import Part
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -37,7 +37,7 @@ from tests.exporters.batches import (
     spans_batch,
     spans_payload,
 )
-from tests.exporters.langsmith_spooling import TRACES
+from tests.exporters.langsmith_spooling import TRACES, assembled
 from tests.fix_collector import eventually
 
 ROOT_DIRECTORY = Path(__file__).parents[2]
@@ -83,11 +83,7 @@ def deliver(spool: Spool, parts: list[Part], now: int = NOW) -> None:
     """Deliver parts as the sender does, at once."""
     deliveries = list[Delivered]()
     for part in parts:
-        drafts = [
-            Draft(one.trace_id, one.span_id, one.parent_span_id, one.name, "chain", NOW, NOW)
-            for one, _, _ in (spooled.parsed() for spooled in part.spans)
-        ]
-        assembly = assemble(drafts, part.known, AssemblySettings(), part.now)
+        assembly = assembled(part)
         deliveries.append(Delivered(part, assembly.placed, assembly.aliases))
     spool.delivered(deliveries, now)
 
@@ -248,6 +244,21 @@ def test_places_are_forgotten_when_they_are_old(spool: Spool) -> None:
     assert spool.forget(NOW + 3599 * SECOND) == 0
     assert spool.forget(NOW + 3600 * SECOND, limit=2) == 2
     assert spool.forget(NOW + 3600 * SECOND) == 1
+
+
+@pytest.mark.parametrize("refused", [1, 2], ids=["root", "child"])
+def test_a_span_whose_run_was_refused_is_new_when_it_is_replayed(spool: Spool, refused: int) -> None:
+    spans = [root(start_time_unix_nano=NOW), child(2, start_time_unix_nano=NOW)]
+    spool.store(spans_batch(spans, 0), NOW)
+    (part,) = spool.due(NOW + 3 * SECOND)
+    first = assembled(part)
+    delivery = Delivered(part, first.placed).without({first.runs[refused - 1].id})
+    spool.delivered([delivery], NOW)
+
+    spool.store(spans_batch([spans[refused - 1]], 1), NOW + 9 * SECOND)
+    (again,) = spool.due(NOW + 60 * SECOND)
+    second = assembled(again)
+    assert second.runs == [first.runs[refused - 1]]
 
 
 def test_a_span_that_comes_twice_waits_once(spool: Spool) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from ganglion_collector.component import Bury, Record
@@ -43,12 +43,16 @@ class ShippingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """The runs of one part of a trace, parents first; `records` are the spans that they were made of, by run id."""
+    """The runs of one part of a trace, parents first; `records` are the spans that they were made of, by run id.
+
+    `buried` are the runs that LangSmith refused.
+    """
 
     delivery: Delivered
     runs: Sequence[EncodedRun]
     records: Mapping[UUID, Record]
     rejected: Sequence[tuple[Record, str]] = ()
+    buried: set[UUID] = field(default_factory=set[UUID])
 
     @property
     def trace_id(self) -> bytes:
@@ -83,7 +87,7 @@ class Shipments:
 
     async def settle(self, shipments: Sequence[Shipment]) -> None:
         """Forget these, of which every run is delivered or buried; remember their places."""
-        deliveries = [shipment.delivery for shipment in shipments]
+        deliveries = [shipment.delivery.without(shipment.buried) for shipment in shipments]
         await asyncio.to_thread(self._spool.delivered, deliveries, time.time_ns())
         counters.SYNTHETIC_ROOTS.inc(sum(_is_synthetic(run) for one in shipments for run in one.runs))
 
@@ -94,6 +98,7 @@ class Shipments:
             record = shipment.records.get(one.run.run.id)
             if record is not None:
                 await self._bury(record, one.reason)
+            shipment.buried.add(one.run.run.id)
 
     async def postpone(self, shipment: Shipment, seconds: float) -> None:
         """Take it no sooner than that, and others meanwhile."""

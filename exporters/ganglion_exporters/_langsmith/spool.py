@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 from ganglion_collector.component import Batch, Position, Signal, Source
 from ganglion_collector.errors import RetryableError
@@ -83,6 +84,14 @@ class Delivered:
     part: Part
     placed: Mapping[bytes, Placed]
     aliases: Mapping[tuple[bytes, bytes], Placed] = field(default_factory=dict[tuple[bytes, bytes], Placed])
+
+    def without(self, refused: Collection[UUID]) -> "Delivered":
+        """Leave out the places of runs that LangSmith refused: their spans are new when they are replayed."""
+        return Delivered(
+            self.part,
+            {key: placed for key, placed in self.placed.items() if placed.run_id not in refused},
+            {key: placed for key, placed in self.aliases.items() if placed.run_id not in refused},
+        )
 
 
 @dataclass(frozen=True, slots=True)
