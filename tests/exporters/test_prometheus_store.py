@@ -104,6 +104,13 @@ def test_another_start_time_is_a_restart_of_the_sender(store: Store) -> None:
     assert (only(store).value, only(store).start) == (2, 25 * S)
 
 
+def test_two_senders_with_the_same_labels_are_said_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    take(store, point(100, 10, 5), point(2, 11, 7), point(0, 12, 12))
+    assert not caplog.records, "what begins later may be a restart"
+    take(store, point(101, 20, 5), point(3, 21, 7), point(102, 30, 5))
+    assert [vars(record)["reason"] for record in caplog.records] == ["two_senders"]
+
+
 def test_deltas_add_up_from_the_first_start(store: Store) -> None:
     assert take(store, delta(1, 10, 5), delta(2, 20, 10), delta(3, 40, 30)) == {}
     assert (only(store).value, only(store).start, only(store).time) == (6, 5 * S, 40 * S)

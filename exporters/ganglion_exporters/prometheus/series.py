@@ -10,10 +10,12 @@ from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Su
 
 from ganglion_exporters._prometheus.model import Exemplar, Labels, Point, Series, Temporality
 
-__all__ = ["USUAL_TEXT", "Kept", "Reason", "advanced", "begun", "latest_exemplars", "weight"]
+__all__ = ["USUAL_TEXT", "Complaint", "Kept", "Reason", "advanced", "begun", "latest_exemplars", "weight"]
 
 Reason: TypeAlias = Literal["duplicate", "out_of_order", "overlap", "overflow", "type_conflict", "name_conflict"]
 """Why a point has no effect."""
+Complaint: TypeAlias = Literal["overflow", "type_conflict", "name_conflict", "two_senders"]
+"""What is worth a line in the log."""
 
 _MOST_EXEMPLARS = 20
 """Of an exponential histogram, whose buckets are many."""

@@ -11,7 +11,7 @@ from ganglion_collector.metric_values import Value, add
 from ganglion_exporters._prometheus.model import Family, Labels, Point, Series, Temporality
 from ganglion_exporters.prometheus.families import SampleNames
 from ganglion_exporters.prometheus.overflow import Overflow
-from ganglion_exporters.prometheus.series import USUAL_TEXT, Kept, Reason, advanced, begun, weight
+from ganglion_exporters.prometheus.series import USUAL_TEXT, Complaint, Kept, Reason, advanced, begun, weight
 
 __all__ = ["OVERFLOW", "Limits", "Metric", "Store"]
 
@@ -136,10 +136,12 @@ class Store:
             if self._has_no_room(_text_weight(family) + weight(point.labels, value)):
                 return self._leave_out(family)
             if (owner := self._names.claim(family)) is not None:
-                return self._complain("name_conflict", family, owner)
+                self._complain("name_conflict", family, owner)
+                return "name_conflict"
             metric = self._add(family)
         elif metric.family.kind != family.kind:
-            return self._complain("type_conflict", family, metric.family.kind)
+            self._complain("type_conflict", family, metric.family.kind)
+            return "type_conflict"
         time = point.time if 0 < point.time <= received_at + _FURTHEST_AHEAD else received_at
         if metric.is_target_info:
             return self._describe(metric, point, time, now)
@@ -161,6 +163,9 @@ class Store:
             return new
         if self._has_no_room(_growth(kept, new)):
             return self._overflow(metric, point, value, time, now) if kept is None else self._leave_out(point.family)
+        if kept is not None and 0 < new.start < kept.start:
+            # A sender that restarts begins later, so these are two.
+            self._complain("two_senders", point.family, "another sender with the same labels")
         self._set(metric, point.labels, new)
         return None
 
@@ -229,13 +234,12 @@ class Store:
             self._weight -= _text_weight(metric.family)
             self._names.release(metric.family)
 
-    def _complain(self, reason: Reason, family: Family, found: str) -> Reason:
+    def _complain(self, reason: Complaint, family: Family, found: str) -> None:
         """Say once what is wrong with a metric."""
         if family.name not in self._complaints and len(self._complaints) < _MOST_COMPLAINTS:
             self._complaints.add(family.name)
             about = {"metric": family.name, "type": family.kind, "reason": reason, "conflicts_with": found}
             _logger.warning("points of a metric cannot be shown as they are", extra=about)
-        return reason
 
 
 def _growth(kept: Kept | None, new: Kept) -> int:
