@@ -1,21 +1,26 @@
 """Programs run, their spans made runs as the exporter makes them, and these sent to a LangSmith."""
 
+import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
+from ganglion_collector.component import Record, Signal
+from ganglion_collector.otlp import count_items
+from ganglion_collector.testing import make_batch
 from ganglion_exporters._langsmith.assembly import AssemblySettings, assemble
 from ganglion_exporters._langsmith.convert import ConversionSettings, convert
 from ganglion_exporters._langsmith.encoding import encode
 from ganglion_exporters._langsmith.model import Draft, Run
+from ganglion_exporters.langsmith import LangSmithConfig, LangSmithExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.langsmith_server import LangSmithServer
 
-__all__ = ["RECORDINGS", "deliver", "run_program", "runs_of"]
+__all__ = ["RECORDINGS", "deliver", "export", "run_program", "runs_of"]
 
 RECORDINGS = Path(__file__).with_name("llm_recordings")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +77,26 @@ def runs_of(requests: Iterable[ExportTraceServiceRequest]) -> list[Run]:
         assert not assembly.rejected
         runs += assembly.runs
     return runs
+
+
+async def export(requests: Sequence[ExportTraceServiceRequest], server: LangSmithServer, folder: Path) -> None:
+    """Give the requests to the exporter, as a worker does, and return when all their spans have arrived."""
+    quick = {"settle": "50ms", "idle_timeout": "200ms"}
+    given = {"endpoint": server.url, "api_key": "key", "project": "oracle", "assembly": quick}
+    exporter = LangSmithExporter(LangSmithConfig.model_validate(given))
+    exporter.keep_in(folder)
+    exporter.bury_with(_not_buried)
+    await exporter.start()
+    spans = sum(count_items(Signal.TRACES, request) for request in requests)
+    try:
+        await exporter.export(make_batch(*requests, signal=Signal.TRACES))
+        await asyncio.to_thread(server.wait_for_runs, spans)
+    finally:
+        await exporter.shutdown()
+
+
+async def _not_buried(_record: Record, reason: str) -> None:
+    raise AssertionError(f"a run was set aside: {reason}")
 
 
 def deliver(runs: list[Run], server: LangSmithServer) -> None:
