@@ -10,7 +10,17 @@ from ganglion_collector.metric_values import ExponentialHistogram, Histogram, Su
 
 from ganglion_exporters._prometheus.model import Exemplar, Labels, Point, Series, Temporality
 
-__all__ = ["USUAL_TEXT", "Complaint", "Kept", "Reason", "advanced", "begun", "latest_exemplars", "weight"]
+__all__ = [
+    "USUAL_TEXT",
+    "Complaint",
+    "Kept",
+    "Reason",
+    "advanced",
+    "begun",
+    "bucket_count",
+    "latest_exemplars",
+    "weight",
+]
 
 Reason: TypeAlias = Literal["duplicate", "out_of_order", "overlap", "overflow", "type_conflict", "name_conflict"]
 """Why a point has no effect."""
@@ -37,16 +47,20 @@ class Kept(Series):
 def weight(labels: Labels, value: Value) -> int:
     """Return as how many series one counts against a limit: each 2048 characters and each 512 buckets are one more."""
     text = sum([len(name) + len(text) for name, text in labels])
+    return 1 + text // USUAL_TEXT + bucket_count(value) // _USUAL_BUCKETS
+
+
+def bucket_count(value: Value) -> int:
+    """Return how many numbers a value holds besides its sum and count."""
     match value:
+        case int() | float():
+            return 0
         case Histogram():
-            buckets = len(value.counts)
+            return len(value.counts)
         case ExponentialHistogram():
-            buckets = len(value.positive.counts) + len(value.negative.counts)
+            return len(value.positive.counts) + len(value.negative.counts)
         case Summary():
-            buckets = len(value.quantiles)
-        case _:
-            buckets = 0
-    return 1 + text // USUAL_TEXT + buckets // _USUAL_BUCKETS
+            return len(value.quantiles)
 
 
 def begun(point: Point, value: Value, labels: Labels, time: int, now: float) -> Kept:

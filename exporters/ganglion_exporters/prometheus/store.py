@@ -11,7 +11,16 @@ from ganglion_collector.metric_values import Value, add
 from ganglion_exporters._prometheus.model import Family, Labels, Point, Series, Temporality
 from ganglion_exporters.prometheus.families import SampleNames
 from ganglion_exporters.prometheus.overflow import Overflow
-from ganglion_exporters.prometheus.series import USUAL_TEXT, Complaint, Kept, Reason, advanced, begun, weight
+from ganglion_exporters.prometheus.series import (
+    USUAL_TEXT,
+    Complaint,
+    Kept,
+    Reason,
+    advanced,
+    begun,
+    bucket_count,
+    weight,
+)
 
 __all__ = ["OVERFLOW", "Limits", "Metric", "Store"]
 
@@ -161,12 +170,15 @@ class Store:
         new = begun(point, value, point.labels, time, now) if kept is None else advanced(kept, point, value, time, now)
         if not isinstance(new, Kept):
             return new
-        if self._has_no_room(_growth(kept, new)):
+        growth = _growth(kept, new)
+        if self._has_no_room(growth):
             return self._overflow(metric, point, value, time, now) if kept is None else self._leave_out(point.family)
         if kept is not None and 0 < new.start < kept.start:
             # A sender that restarts begins later, so these are two.
             self._complain("two_senders", point.family, "another sender with the same labels")
-        self._set(metric, point.labels, new)
+        self._count += kept is None
+        self._weight += growth
+        metric.series[point.labels] = new
         return None
 
     def _set(self, metric: Metric, key: Labels, new: Kept) -> None:
@@ -246,7 +258,7 @@ def _growth(kept: Kept | None, new: Kept) -> int:
     """Return how much heavier the store becomes."""
     if kept is None:
         return weight(new.labels, new.value)
-    if kept.labels is new.labels and isinstance(new.value, int | float):
+    if kept.labels is new.labels and bucket_count(kept.value) == bucket_count(new.value):
         return 0
     return weight(new.labels, new.value) - weight(kept.labels, kept.value)
 
