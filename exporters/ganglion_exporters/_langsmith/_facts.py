@@ -1,8 +1,8 @@
 """What the attributes of one span say, sorted by what is done with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
@@ -15,7 +15,9 @@ __all__ = ["Facts", "read_facts"]
 _READ, _METADATA, _GIVEN_METADATA = Group.READ, Group.METADATA, Group.GIVEN_METADATA
 _READ_AND_KEPT, _PARAMETER, _ITEM = Group.READ_AND_KEPT, Group.PARAMETER, Group.ITEM
 
-_Tree: TypeAlias = dict[str | int, "_Tree | JSON"]
+
+class _Tree(dict[Any, Any]):
+    """Values that came one by one, by the parts of their names; an index is a number."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ def read_facts(attributes: Iterable[KeyValue]) -> Facts:
             known[key] = metadata[key] = value
         elif group is _PARAMETER:
             facts.parameters[spot.name] = parsed(value)
-        elif group is _ITEM and not _plant(trees.setdefault(spot.name, {}), spot.path, value):
+        elif group is _ITEM and not _plant(trees.setdefault(spot.name, _Tree()), spot.path, value):
             metadata[key] = value
     for name, tree in trees.items():
         known[f"{name}.{{n}}"] = _grown(tree)
@@ -95,22 +97,26 @@ def _tools(value: JSON) -> JSON:
 
 def _plant(tree: _Tree, path: tuple[str | int, ...], value: JSON) -> bool:
     """Put a value at its place in a tree; False where something else is in the way."""
-    for part in path[:-1]:
-        branch = tree.setdefault(part, {})
-        if not isinstance(branch, dict):
+    *branches, leaf = path
+    for part in branches:
+        branch = tree.get(part)
+        if branch is None:
+            branch = tree[part] = _Tree()
+        elif type(branch) is not _Tree:
             return False
-        tree = cast("_Tree", branch)
-    if isinstance(tree.get(path[-1]), dict):
+        tree = branch
+    if type(tree.get(leaf)) is _Tree:
         return False
-    tree[path[-1]] = value
+    tree[leaf] = value
     return True
 
 
-def _grown(tree: "_Tree | JSON") -> JSON:
+def _grown(tree: _Tree) -> JSON:
     """Return a tree as JSON: what has only indices becomes a list, in their order."""
-    if not isinstance(tree, dict):
-        return tree
-    branches = cast("Mapping[str | int, _Tree | JSON]", tree)
-    if all(isinstance(key, int) for key in branches):
-        return [_grown(branches[key]) for key in sorted(cast("Mapping[int, object]", branches))]
-    return {str(key): _grown(branch) for key, branch in branches.items()}
+    for key, branch in tree.items():
+        if type(branch) is _Tree:
+            tree[key] = _grown(branch)
+    kinds = set(map(type, tree))
+    if kinds == {int}:
+        return [tree[key] for key in sorted(tree)]
+    return {str(key): branch for key, branch in tree.items()} if int in kinds else dict(tree)
