@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -51,7 +51,7 @@ class LangSmith:
     """One workspace of one LangSmith, as a key opens it; `cache` is a file, in a folder that may not exist."""
 
     endpoint: str
-    api_key: str
+    api_key: str = field(repr=False)
     workspace_id: str
     project: str
     cache: Path
@@ -198,7 +198,10 @@ def _host(endpoint: str) -> str:
     for suffix in ("/api/v1", "/api"):
         if urlsplit(endpoint).path.endswith(suffix):
             return endpoint.removesuffix(suffix)
-    region = (urlsplit(endpoint).hostname or "").partition(".")[0]
+    name = urlsplit(endpoint).hostname or ""
+    if name in {"localhost", "127.0.0.1", "::1"}:
+        return "http://localhost"
+    region = name.partition(".")[0]
     return f"https://{region}.smith.langchain.com" if region in _REGIONS else "https://smith.langchain.com"
 
 
