@@ -6,6 +6,7 @@ Programs run once: langsmith uploads as it always does, and Ganglion's spans of 
 import asyncio
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,3 +148,14 @@ def test_nothing_else_is_lost_but_what_is_told_why(both: tuple[LangSmithServer, 
         assert direct.extra.keys() - {"metadata"} - ours.extra.keys() <= ONLY_DIRECT.keys()
         # `serialized` is kept by LangSmith for few runs, and shown for none.
         assert direct.fields.keys() - ours.fields.keys() <= {"serialized", "events", "tags"}
+
+
+def test_service_that_uploads_nothing_itself_has_the_same_runs(tmp_path: Path) -> None:
+    with LangSmithServer() as sent, LangSmithServer() as ours:
+        run_program("traceable_runs", sent, LANGSMITH_TRACING_MODE="otel", LANGSMITH_API_KEY="")
+        assert {request.path for request in sent.requests} == {"/otel/v1/traces"}
+        asyncio.run(export([one.request for one in sent.otlp], ours, tmp_path))
+        answer, block, by_hand = (tree.outline() for tree in ours.trees())
+    calls = ["search", "prompt", "chat", "embed", "weather", "parse", "stream", "astream"]
+    assert answer == {"answer": [*calls, {"parallel": ["doubled", "doubled"]}, "fail", "nothing"]}
+    assert (block, by_hand) == ("block", {"by hand": ["child by hand"]})
