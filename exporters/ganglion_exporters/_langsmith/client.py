@@ -21,7 +21,7 @@ import orjson
 from ganglion_collector.otlp_status import parse_retry_after, printable
 from ganglion_collector.tls import TLSClientConfig, client_context
 
-from ganglion_exporters._langsmith import encoding
+from ganglion_exporters._langsmith import counters, encoding
 from ganglion_exporters._langsmith.encoding import Compression, EncodedRun, EncodingSettings
 from ganglion_exporters._langsmith.pace import Pace
 from ganglion_exporters._otlp import USER_AGENT
@@ -189,6 +189,7 @@ class LangSmithClient:
         """Post one request; return what of it has to be tried in smaller parts."""
         await self._pace.wait(len(part))
         answer = await self._post(part, info)
+        counters.REQUESTS.labels(str(answer.status) if isinstance(answer, _Answer) else "none").inc()
         if isinstance(answer, Trouble):
             outcome.trouble = answer
         elif answer.is_ok:

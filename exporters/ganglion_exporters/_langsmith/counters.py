@@ -4,7 +4,10 @@ from prometheus_client import Counter, Gauge
 
 __all__ = [
     "CUT_FIELDS",
+    "DROPPED_LOGS",
     "DUPLICATE_RUNS",
+    "DUPLICATE_SPANS",
+    "LATE_SPANS",
     "OPEN_TRACES",
     "REFUSED_RUNS",
     "REQUESTS",
@@ -18,7 +21,15 @@ __all__ = [
 RUNS = Counter("ganglion_langsmith_runs", "Runs that LangSmith has.", ("operation",))
 DUPLICATE_RUNS = Counter("ganglion_langsmith_duplicate_runs", "Runs that LangSmith had already, among those it has.")
 REFUSED_RUNS = Counter("ganglion_langsmith_refused_runs", "Runs that LangSmith will never take, set aside.")
-REQUESTS = Counter("ganglion_langsmith_requests", "Requests with runs, by outcome.", ("outcome",))
+REQUESTS = Counter(
+    "ganglion_langsmith_requests", "Requests with runs, by status, `none` without an answer.", ("status",)
+)
+LATE_SPANS = Counter("ganglion_langsmith_late_spans", "Spans that came after the root of their trace was sent.")
+DUPLICATE_SPANS = Counter("ganglion_langsmith_duplicate_spans", "Spans that came again while they still waited.")
+DROPPED_LOGS = Counter(
+    "ganglion_langsmith_dropped_log_records",
+    "Log records that are no event: too many for their trace, or of a span that never came or was sent before.",
+)
 SYNTHETIC_ROOTS = Counter("ganglion_langsmith_synthetic_roots", "Roots made for traces whose own did not come in time.")
 CUT_FIELDS = Counter(
     "ganglion_langsmith_cut_fields", "Inputs, outputs and the like that were too large to be sent whole."

@@ -8,13 +8,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from ganglion_collector.component import Bury, Record
 
 from ganglion_exporters._langsmith import counters
-from ganglion_exporters._langsmith.assembly import Assembly, AssemblySettings, assemble
+from ganglion_exporters._langsmith.assembly import ROOT, Assembly, AssemblySettings, assemble
 from ganglion_exporters._langsmith.client import Refused
 from ganglion_exporters._langsmith.convert import ConversionSettings, convert
 from ganglion_exporters._langsmith.encoding import EncodedRun, EncodingSettings, encode_run
@@ -43,16 +43,12 @@ class ShippingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """The runs of one part of a trace, parents first; `records` are the spans that they were made of, by run id.
-
-    `buried` are the runs that LangSmith refused.
-    """
+    """The runs of one part of a trace, parents first; `records` are the spans that they were made of, by run id."""
 
     delivery: Delivered
     runs: Sequence[EncodedRun]
     records: Mapping[UUID, Record]
     rejected: Sequence[tuple[Record, str]] = ()
-    buried: set[UUID] = field(default_factory=set[UUID])
 
     @property
     def trace_id(self) -> bytes:
@@ -68,6 +64,9 @@ class Shipments:
         self._bury = bury
         self._patience: float | None = None
         self._forget_at = 0.0
+        self._counted = (0, 0)
+        # Of traces that are not settled yet; they may be taken more than once.
+        self._buried: dict[bytes, set[UUID]] = {}
 
     @property
     def patience(self) -> float | None:
@@ -87,9 +86,13 @@ class Shipments:
 
     async def settle(self, shipments: Sequence[Shipment]) -> None:
         """Forget these, of which every run is delivered or buried; remember their places."""
-        deliveries = [shipment.delivery.without(shipment.buried) for shipment in shipments]
+        deliveries = [one.delivery.without(self._buried.get(one.trace_id, ())) for one in shipments]
         await asyncio.to_thread(self._spool.delivered, deliveries, time.time_ns())
+        for shipment in shipments:
+            self._buried.pop(shipment.trace_id, None)
         counters.SYNTHETIC_ROOTS.inc(sum(_is_synthetic(run) for one in shipments for run in one.runs))
+        parts = [delivery.part for delivery in deliveries]
+        counters.LATE_SPANS.inc(sum(len(part.spans) for part in parts if ROOT in part.known))
 
     async def bury(self, shipment: Shipment, refused: Iterable[Refused]) -> None:
         """Set aside what LangSmith refused; a synthetic root has no span and is only counted."""
@@ -98,7 +101,7 @@ class Shipments:
             record = shipment.records.get(one.run.run.id)
             if record is not None:
                 await self._bury(record, one.reason)
-            shipment.buried.add(one.run.run.id)
+            self._buried.setdefault(shipment.trace_id, set()).add(one.run.run.id)
 
     async def postpone(self, shipment: Shipment, seconds: float) -> None:
         """Take it no sooner than that, and others meanwhile."""
@@ -141,6 +144,10 @@ class Shipments:
         counters.OPEN_TRACES.set(sizes.traces)
         counters.SPOOLED_SPANS.set(sizes.spans)
         counters.SPOOLED_BYTES.set(sizes.size_bytes)
+        duplicates, logs = self._counted
+        self._counted = (self._spool.duplicates, self._spool.dropped_logs)
+        counters.DUPLICATE_SPANS.inc(self._counted[0] - duplicates)
+        counters.DROPPED_LOGS.inc(self._counted[1] - logs)
 
     def _forget(self, now: int) -> None:
         if time.monotonic() >= self._forget_at and not self._spool.forget(now):
