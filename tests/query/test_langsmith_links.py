@@ -71,10 +71,15 @@ def sessions() -> Iterator[type[Sessions]]:
     Sessions.released.set()
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving(Sessions) as address:
+        yield address
+
+
 @pytest.fixture
-def langsmith(sessions: type[Sessions], tmp_path: Path) -> Iterator[LangSmith]:
-    with serving(sessions) as address:
-        yield _langsmith(tmp_path, LANGSMITH_ENDPOINT=address)
+def langsmith(sessions: type[Sessions], address: str, tmp_path: Path) -> LangSmith:  # noqa: ARG001 - it is new each time
+    return _langsmith(tmp_path, LANGSMITH_ENDPOINT=address)
 
 
 def _langsmith(home: Path, **variables: str) -> LangSmith:
