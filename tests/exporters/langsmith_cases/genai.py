@@ -598,4 +598,9 @@ CASES = [
             "metadata:gen_ai.prompt.1": "e",
         },
     ),
+    Case(
+        "names and indices in one place",
+        {"gen_ai.prompt.0.content.1": "a", "gen_ai.prompt.0.content.x": "b", "gen_ai.prompt.0.role": "user"},
+        {"inputs": {"messages": [{"role": "user", "content": {"1": "a", "x": "b"}}]}},
+    ),
 ]
