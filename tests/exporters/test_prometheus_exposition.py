@@ -315,6 +315,10 @@ def test_names_that_become_one_stay_two() -> None:
     assert names == ["a_b", "U__a__b", "U__a_2d_b"]
     families = [*one("gauge", 1, "p_q_count"), *one("histogram", Histogram(1, 1.0, (), (1,)), "p.q")]
     assert {metric.name for metric in read_text(page(families))} == {"p_q_count", "U__p_2e_q"}
+    for name, other in (("q.a_total", "q_a"), ("q_a_total", "q.a")):
+        pair = [*one("counter", 1, name), *one("gauge", 2, other)]
+        for families in (pair, pair[::-1]):
+            assert len({metric.name for metric in read_open_metrics(page(families, OPEN_METRICS))}) == 2
     labels: Labels = (("a.b", "1"), ("a_b", "2"))
     assert page([(Family("m", "gauge", "", ""), [Series(labels, 0)])]).splitlines()[-1] == 'm{a_b="1;2"} 0'
 

@@ -82,6 +82,12 @@ class Names:
         self._taken.update(found)
         return found[0]
 
+    def claim(self, name: str) -> bool:
+        """Take an escaped name that no metric has yet; tell whether that could be done."""
+        is_free = name not in self._taken
+        self._taken.add(name)
+        return is_free
+
     def label(self, name: str) -> str:
         found = self._labels.get(name)
         if found is None:

@@ -50,7 +50,10 @@ def _named(names: Names, family: Family, series: Sequence[Series]) -> _Named:
         return _Named(sample, "gauge", sample)
     if family.kind == "stateset" and not all(_is_state(family.name, one) for one in series):
         return _Named(sample, "gauge", sample)
-    return _Named(sample.removesuffix(suffix), family.kind, sample)
+    name = sample.removesuffix(suffix)
+    if suffix and not names.claim(name):
+        return _Named(sample, "unknown", sample)
+    return _Named(name, family.kind, sample)
 
 
 def _is_state(name: str, series: Series) -> bool:

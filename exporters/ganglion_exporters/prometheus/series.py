@@ -18,7 +18,6 @@ __all__ = [
     "advanced",
     "begun",
     "bucket_count",
-    "latest_exemplars",
     "weight",
 ]
 
@@ -95,10 +94,10 @@ def _exemplars(before: tuple[Exemplar, ...], point: Point, value: Value, time: i
     # One of a wrong clock, later than its point, would stand before all that follow.
     new = [exemplar if exemplar.time <= time else exemplar._replace(time=time) for exemplar in point.exemplars]
     # Other bounds make other buckets.
-    return latest_exemplars((*before, *new), value) if new or (before and isinstance(value, Histogram)) else before
+    return _latest_exemplars((*before, *new), value) if new or (before and isinstance(value, Histogram)) else before
 
 
-def latest_exemplars(exemplars: Iterable[Exemplar], value: Value) -> tuple[Exemplar, ...]:
+def _latest_exemplars(exemplars: Iterable[Exemplar], value: Value) -> tuple[Exemplar, ...]:
     """Return of a number the latest, of a histogram the latest of each bucket, in ascending order of their values.
 
     In an exponential histogram the powers of two stand for its buckets, and there are at most 20.
