@@ -159,3 +159,12 @@ def test_service_that_uploads_nothing_itself_has_the_same_runs(tmp_path: Path) -
     calls = ["search", "prompt", "chat", "embed", "weather", "parse", "stream", "astream"]
     assert answer == {"answer": [*calls, {"parallel": ["doubled", "doubled"]}, "fail", "nothing"]}
     assert (block, by_hand) == ("block", {"by hand": ["child by hand"]})
+
+
+def test_runs_that_the_service_uploads_too_are_there_once_and_as_it_sent_them(tmp_path: Path) -> None:
+    with LangSmithServer() as server:
+        run_program("traceable_runs", server)
+        uploaded = {run.id: run for run in server.runs}
+        asyncio.run(export([one.request for one in server.otlp], server, tmp_path))
+        assert {run.id: run for run in server.runs if run.id in uploaded} == uploaded
+        assert 409 in {request.status for request in server.requests}
