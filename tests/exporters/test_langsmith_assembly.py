@@ -293,6 +293,20 @@ def test_given_ids_that_come_twice_are_used_once() -> None:
     assert len({run.id for run in assembly.runs}) == 2
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)], ids=str)
+def test_given_ids_that_contradict_each_other_are_not_used(order: tuple[int, ...]) -> None:
+    parent = given_ids(1)
+    elsewhere = given_ids(1, given_ids(0).dotted_order)
+    child = given_ids(2, parent.dotted_order)
+    said = [draft(0, given=elsewhere), draft(1, given=child), draft(2, given=parent)]
+
+    runs = assembled([replace(said[number], start=NOW + at) for at, number in enumerate(order)]).runs
+
+    seen = [run.id for run in runs]
+    assert all(run.parent_run_id not in seen[index:] for index, run in enumerate(runs))
+    assert {run.dotted_order for run in runs} & {one.dotted_order for one in (parent, elsewhere)}
+
+
 def phantom(number: int, above: GivenIds) -> Draft:
     """What a native span opened in a traceable function says: the run's ids, which no span has."""
     return replace(draft(number), trace_id=above.trace_id.bytes, parent_span_id=above.run_id.bytes[:8])

@@ -145,7 +145,7 @@ class _Placing:
         self._assembly = assembly
         self._orders: dict[bytes, str] = {key: placed.dotted_order for key, placed in known.items()}
         self._used = {placed.run_id for placed in known.values()}
-        orders = {draft.given.run_id: draft.given.dotted_order for draft in tree.drafts.values() if draft.given}
+        orders: dict[UUID, str] = {}
         self._given = {key for key in tree.drafts if self._takes_given(key, orders)}
         self._updated: bytes | None = None
         self._synthetic = False
@@ -181,18 +181,23 @@ class _Placing:
         before = self._known.get(ROOT)
         return self._synthetic or (before is not None and before.synthetic and self._updated is None)
 
-    def _takes_given(self, key: bytes, orders: Mapping[UUID, str]) -> bool:
-        """Note where a span says that it stands, unless it cannot, or its parent says otherwise."""
+    def _takes_given(self, key: bytes, orders: dict[UUID, str]) -> bool:
+        """Note where a span says that it stands, unless it cannot stand there, or another span says otherwise.
+
+        `orders` holds what was said so far: of each run, and of its parent.
+        """
         given = self._tree.drafts[key].given
         if given is None or given.run_id in self._used:
             return False
-        if not is_valid_order(given.dotted_order, given.run_id, given.trace_id, given.parent_run_id):
+        order, above = given.dotted_order, given.dotted_order.rpartition(".")[0]
+        if not is_valid_order(order, given.run_id, given.trace_id, given.parent_run_id):
             return False
-        above = orders.get(given.parent_run_id) if given.parent_run_id else None
-        if above is not None and above != given.dotted_order.rpartition(".")[0]:
+        if orders.get(given.run_id, order) != order:
+            return False
+        if given.parent_run_id and orders.setdefault(given.parent_run_id, above) != above:
             return False
         self._used.add(given.run_id)
-        self._orders[key] = given.dotted_order
+        self._orders[key] = orders[given.run_id] = order
         return True
 
     def _place_root(self) -> None:
