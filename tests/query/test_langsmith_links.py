@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -42,6 +43,7 @@ class Sessions(BaseHTTPRequestHandler):
     answer: ClassVar[Any] = None
     location: ClassVar[str] = ""
     released: ClassVar[Event] = Event()
+    drips: ClassVar[bool] = False
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -57,7 +59,19 @@ class Sessions(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.drips:
+            self._drip(body)
+        else:
+            self.wfile.write(body)
+
+    def _drip(self, body: bytes) -> None:
+        """Send a byte at a time, always before a client's patience with one ends."""
+        with suppress(OSError):
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.05)
+                if not self.drips:
+                    return
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name in http.server)
         pass
@@ -66,8 +80,10 @@ class Sessions(BaseHTTPRequestHandler):
 @pytest.fixture
 def sessions() -> Iterator[type[Sessions]]:
     Sessions.asked, Sessions.status, Sessions.answer, Sessions.location = [], 200, None, ""
+    Sessions.drips = False
     Sessions.released.set()
     yield Sessions
+    Sessions.drips = False
     Sessions.released.set()
 
 
@@ -260,6 +276,14 @@ def test_a_server_that_hangs_delays_for_its_patience_alone(langsmith: LangSmith,
         assert time.monotonic() - start < 1.5
     finally:
         sessions.released.set()
+
+
+def test_an_answer_that_drips_delays_no_longer(langsmith: LangSmith, sessions: type[Sessions]) -> None:
+    sessions.drips = True
+    start = time.monotonic()
+    with pytest.raises(LinkError, match=r"no answer within 0.2 s"):
+        replace(langsmith, patience=0.2).url(_trace())
+    assert time.monotonic() - start < 1.5
 
 
 @pytest.mark.parametrize(
