@@ -168,6 +168,10 @@ class Generation:
         for reader in unconfigured_readers(self._places.journal, journal_readers(self._config)):
             _logger.warning("a reader left the configuration; nothing is kept for it", extra={"reader": reader})
         configured = [f"{route.key}.sqlite" for route in routes(self._config)]
+        for folder in sorted(self._places.state.glob("*.d")):
+            if folder.stem not in {route.key for route in routes(self._config)} and any(folder.iterdir()):
+                text = "an exporter with files of its own left the configuration or is disabled; they are kept"
+                _logger.warning(text, extra={"folder": str(folder)})
         for component, records in states_left_behind(self._places.state, configured):
             fields = {"component": component, "waiting_records": records, "folder": str(self._places.state)}
             _logger.warning(

@@ -15,7 +15,7 @@ __all__ = ["Pause"]
 _logger = logging.getLogger(__name__)
 
 _QUIET = 5.0
-"""Seconds between two log lines of the same text."""
+"""Seconds between two log lines of one kind."""
 _FOR_A_PERSON = frozenset({"key", "quota"})
 
 
@@ -51,7 +51,8 @@ class Pause:
         self._backoff = self._backoff or Backoff(self._retry)
         seconds = self._backoff.next(trouble.retry_after)
         self._until = time.monotonic() + seconds
-        self.say(f"LangSmith takes nothing now, will retry: {trouble.reason}", retry_in=round(seconds, 2))
+        told = f"LangSmith takes nothing now, will retry: {trouble.reason}"
+        self.say(trouble.kind, told, retry_in=round(seconds, 2))
         self.note(trouble)
 
     def note(self, trouble: Trouble) -> None:
@@ -68,11 +69,10 @@ class Pause:
         counters.TROUBLE.set(0)
         self._report("")
 
-    def say(self, text: str, **fields: float) -> None:
-        """Log it, but not the same again at once."""
+    def say(self, kind: str, text: str, **fields: float) -> None:
+        """Log it, but not of the same kind again at once."""
         now = time.monotonic()
-        if now < self._said.get(text, 0.0):
+        if now < self._said.get(kind, 0.0):
             return
-        self._said = {known: until for known, until in self._said.items() if until > now}
-        self._said[text] = now + _QUIET
+        self._said[kind] = now + _QUIET
         _logger.warning(text, extra=fields)

@@ -153,7 +153,8 @@ class Sender:
         if settled:
             await self._settle(settled)
         if outcome.refused:
-            self._pause.say(f"LangSmith refused runs, now dead letters; the last: {outcome.refused[-1].reason}")
+            last = outcome.refused[-1].reason
+            self._pause.say("refused", f"LangSmith refused runs, now dead letters; the last: {last}")
         return outcome
 
     def _open(self, shipment: Shipment) -> list[EncodedRun]:
@@ -195,7 +196,8 @@ class Sender:
             backoff = self._suspects.setdefault(shipment.trace_id, Backoff(self._settings.retry))
             if len(bundle) == 1:
                 await self._shipments.postpone(shipment, backoff.next(trouble.retry_after))
-                self._pause.say(f"LangSmith cannot take one trace, while it may take others: {trouble.reason}")
+                told = f"LangSmith cannot take one trace, while it may take others: {trouble.reason}"
+                self._pause.say("suspect", told)
 
     async def _enter(self, bundles: Sequence[Sequence[Shipment]], trouble: Trouble | None) -> None:
         """Let all wait; where they have waited as long as is configured, set them aside instead."""
