@@ -113,6 +113,24 @@ def test_the_whole_collector_killed_goes_on_where_it_was(
     assert len(langsmith_server.trees()) == 40
 
 
+def test_what_waits_stays_while_the_key_is_away(collector: MakeCollector, langsmith_server: LangSmithServer) -> None:
+    langsmith_server.fail_with(503)
+    running = collector(configuration(langsmith_server.url)).start()
+    send(running, 1)
+    eventually(lambda: running.metrics().get("ganglion_langsmith_trouble") == 1)
+    running.stop()
+    with_key = running.config.read_text()
+    running.config.write_text(configuration(langsmith_server.url, key=""))
+    running.start()
+    assert "an exporter with files of its own left the configuration or is disabled" in running.logs()
+    running.stop()
+    langsmith_server.recover()
+    running.config.write_text(with_key)
+    running.start()
+
+    eventually(lambda: len(langsmith_server.runs) == 5)
+
+
 def test_trouble_is_in_the_health_and_only_there(collector: MakeCollector, langsmith_server: LangSmithServer) -> None:
     langsmith_server.fail_with(401)
     running = collector(configuration(langsmith_server.url)).start()
