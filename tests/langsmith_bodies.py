@@ -26,6 +26,8 @@ Event: TypeAlias = Literal["post", "patch"]
 _PART = re.compile(r"(post|patch)\.([^.]+)(?:\.(inputs|outputs|events|extra|error|serialized))?")
 _FEEDBACK = re.compile(r"feedback\.([^.]+)")
 _ATTACHMENT = re.compile(r"attachment\.([^.]+)\.([^.]+)")
+_NAME = re.compile(r'; *name="([^"]*)"')
+_LENGTH = re.compile(r"; *length=(\d+)")
 _PERHAPS_TOO_BIG = re.compile(rb"\d{19}")
 
 
@@ -53,16 +55,20 @@ class Operation:
 
 @dataclass
 class _Part:
-    headers: Message = field(default_factory=Message)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     body: bytearray = field(default_factory=bytearray)
-
-    @property
-    def name(self) -> str:
-        return str(self.headers.get_param("name", "", "Content-Disposition"))
+    name: str = ""
 
     @property
     def mime_type(self) -> str:
-        return str(self.headers["Content-Type"]).partition("; length=")[0]
+        return self.headers["content-type"].partition("; length=")[0]
+
+    @property
+    def length(self) -> str | None:
+        if "content-length" in self.headers:
+            return self.headers["content-length"]
+        found = _LENGTH.search(self.headers.get("content-type", ""))
+        return found[1] if found else None
 
 
 def decompressed(body: bytes, encoding: str, limit: int, *, zstd: bool) -> bytes:
@@ -149,13 +155,12 @@ def _add_field(operations: dict[tuple[str, str], Operation], part: _Part, found:
 
 
 def _check_headers(part: _Part) -> None:
-    headers = part.headers
-    length = headers["Content-Length"] or headers.get_param("length", None, "Content-Type")
-    if headers["Content-Type"] is None or length is None:
+    length = part.length
+    if "content-type" not in part.headers or length is None:
         raise RejectedError(422, f"Unprocessable entity: part {part.name!r} needs Content-Type and a length")
-    if headers["Content-Encoding"] is not None:
+    if "content-encoding" in part.headers:
         raise RejectedError(422, f"Unprocessable entity: part {part.name!r} must not have a Content-Encoding")
-    if str(length) != str(len(part.body)):
+    if length != str(len(part.body)):
         raise RejectedError(422, f"Unprocessable entity: part {part.name!r} has {len(part.body)} bytes, not {length}")
 
 
@@ -200,6 +205,9 @@ class _Reader:
         self.ended = True
 
     def _end_header(self) -> None:
-        self.parts[-1].headers[self._name.decode("latin-1")] = self._value.decode("latin-1")
+        name, value = self._name.decode("latin-1").lower(), self._value.decode("latin-1")
+        self.parts[-1].headers[name] = value
+        if name == "content-disposition" and (found := _NAME.search(value)):
+            self.parts[-1].name = found[1]
         self._name.clear()
         self._value.clear()

@@ -1,7 +1,7 @@
 """What the stand-in for LangSmith keeps: runs of each workspace, each operation on each run once."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -169,13 +169,23 @@ class Workspace:
 
     def tree(self, trace_id: UUID) -> Node:
         """Return the root of a whole trace; a trace that LangSmith could not show is an AssertionError."""
-        runs = [run for run in self.runs.values() if run.trace_id == trace_id]
+        runs = self._traces().get(str(trace_id))
         assert runs, f"no run of trace {trace_id}"
-        check_trace(run.fields for run in runs)
         return _tree(runs)
 
+    def trees(self) -> list[Node]:
+        """Return the roots of all traces, by their start."""
+        return sorted(map(_tree, self._traces().values()), key=lambda root: root.run.dotted_order)
 
-def _tree(runs: Iterable[KeptRun]) -> Node:
+    def _traces(self) -> dict[str, list[KeptRun]]:
+        traces: defaultdict[str, list[KeptRun]] = defaultdict(list)
+        for run in self.runs.values():
+            traces[run.fields["trace_id"].lower()].append(run)
+        return traces
+
+
+def _tree(runs: Sequence[KeptRun]) -> Node:
+    check_trace(run.fields for run in runs)
     nodes = {run.id: Node(run) for run in sorted(runs, key=lambda run: run.dotted_order)}
     below: defaultdict[UUID | None, list[Node]] = defaultdict(list)
     for node in nodes.values():

@@ -118,9 +118,7 @@ class LangSmithServer:
     def trees(self, tenant: UUID = DEFAULT_TENANT) -> list[Node]:
         """Return all traces, whole, by their start."""
         with self._changed:
-            workspace = self.workspace(tenant)
-            traces = {run.trace_id for run in workspace.runs.values()}
-            return sorted(map(workspace.tree, traces), key=lambda root: root.run.dotted_order)
+            return self.workspace(tenant).trees()
 
     def wait_for_runs(self, count: int, timeout: float = 10.0) -> None:
         """Wait until so many are kept; for tests without an event loop."""
