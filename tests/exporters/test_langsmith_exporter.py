@@ -294,12 +294,14 @@ def incompressible(trace: int) -> ExportTraceServiceRequest:
 
 async def test_one_trace_in_trouble_does_not_hold_the_others(around: Surroundings) -> None:
     poisoned = {"is_on": True}
+    attempts: list[float] = []
     arrived: list[str] = []
 
     def answer(received: Received) -> Answer:
         if received.path == "/info":
             return Answer(body=b"{}")
         if poisoned["is_on"] and b"poison" in received.body:
+            attempts.append(time.monotonic())
             return Answer(http_status=500)
         arrived.extend(re.findall(r'name="post[.]([^".]+)"', received.body.decode()))
         return Answer(http_status=202)
@@ -312,12 +314,14 @@ async def test_one_trace_in_trouble_does_not_hold_the_others(around: Surrounding
         await until(lambda: len(arrived) == 6)
         await exporter.export(trace_batch(request(4), first=4))
         await until(lambda: len(arrived) == 9)
+        await until(lambda: len(attempts) >= 6)
         poisoned["is_on"] = False
         await until(lambda: len(set(arrived)) == 12)
         await until(lambda: around.reported == "")
 
     assert around.buried == []
     assert len(arrived) == 12
+    assert attempts[5] - attempts[1] > 0.1  # each waits longer than the one before
 
 
 async def test_it_gives_up_where_it_is_told_to(langsmith_server: LangSmithServer, around: Surroundings) -> None:
