@@ -56,6 +56,7 @@ def record(program: str, instrumentation: str, python: Path) -> None:
         resource.resource.attributes.extend(kept)
         for scope in resource.scope_spans:
             for span in scope.spans:
+                span.status.message = _PATHS.sub('File "', span.status.message)
                 _forget_machine(span.attributes)
                 for event in span.events:
                     _forget_machine(event.attributes)
