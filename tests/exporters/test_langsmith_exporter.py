@@ -335,6 +335,50 @@ async def test_it_gives_up_where_it_is_told_to(langsmith_server: LangSmithServer
     assert all(reason.startswith("given up") for _, reason in around.buried)
 
 
+async def test_a_large_trace_goes_on_where_trouble_stopped_it(
+    langsmith_server: LangSmithServer, around: Surroundings
+) -> None:
+    before = metric("ganglion_langsmith_duplicate_runs_total")
+    langsmith_server.rules.max_runs = 10
+    langsmith_server.rules.requests_per_10_s = 20
+    async with running(langsmith_server, around) as exporter:
+        await exporter.export(trace_batch(request(1, spans=range(300))))
+        await until(lambda: "429" in around.reported)
+        assert 0 < len(langsmith_server.runs) < 300
+        langsmith_server.rules.requests_per_10_s = None
+        await until(lambda: len(langsmith_server.runs) == 300)
+        await until(lambda: around.reported == "")
+
+    assert len(list(langsmith_server.trees()[0].walk())) == 300
+    assert metric("ganglion_langsmith_duplicate_runs_total") == before
+
+
+async def test_hours_away_are_made_up_for(langsmith_server: LangSmithServer, around: Surroundings) -> None:
+    langsmith_server.refuse()
+    async with running(langsmith_server, around) as exporter:
+        await exporter.export(trace_batch(request(*range(1, 50), spans=range(4))))
+        await until(lambda: around.reported != "")
+        langsmith_server.clock.advance(6 * 3600)
+        langsmith_server.recover()
+        await until(lambda: len(langsmith_server.runs) == 196)
+
+    assert len(langsmith_server.trees()) == 49
+    assert around.buried == []
+
+
+async def test_two_days_away_end_in_the_dead_letters(langsmith_server: LangSmithServer, around: Surroundings) -> None:
+    langsmith_server.refuse()
+    async with running(langsmith_server, around) as exporter:
+        await exporter.export(trace_batch(request(1, 2, spans=range(4))))
+        await until(lambda: around.reported != "")
+        langsmith_server.clock.advance(48 * 3600)
+        langsmith_server.recover()
+        await until(lambda: len(around.buried) == 8)
+
+    assert langsmith_server.runs == []
+    assert {reason.partition(":")[0] for _, reason in around.buried} <= {"HTTP 400", "HTTP 422"}
+
+
 async def test_old_spans_are_dead_letters_where_configured(
     langsmith_server: LangSmithServer, around: Surroundings
 ) -> None:
