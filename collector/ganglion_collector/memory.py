@@ -23,6 +23,9 @@ _SAVE_SHARE = 50
 """A save waits for this many times what the last one took: it costs 2 % of the time at most."""
 _FIRST_FLUSH = 1.0
 _RETRY_PAUSE = 0.5
+_CROWDED = 0.5
+"""Share of a derived stream's quota from which a connector waits with its output: it goes on taking in, and what it
+makes sums up for longer, so that a destination of metrics that is away for long does not stop traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Memory:
         self._saved: Mapping[Source, Position] | None = None
         self._stopping = asyncio.Event()
         self._save_at = self._flush_at = 0.0
+        self._crowded_said = False
 
     def restore(self) -> None:
         """Give every component its state back. One that cannot read it begins anew, which is said."""
@@ -112,15 +116,15 @@ class Memory:
             StoppedError: `stop` was called before it could be done.
         """
         started = time.monotonic()
-        output = self._flush() if flush else ()
-        if not output and positions == self._saved:
+        output, crowded = self._flush() if flush else ((), False)
+        if not output and not crowded and positions == self._saved:
             return
         states = {name: component.state() for name, component in self._components.items()}
         await self._insist(states, positions, output)
         self._saved = positions
         finished = time.monotonic()
         self._save_at = finished + max(_SAVE_INTERVAL, _SAVE_SHARE * (finished - started))
-        if self._flushing and output:
+        if self._flushing and (output or crowded):
             ring(self._flushing.bells)
             self._tell(self._flushing, output)
 
@@ -134,12 +138,18 @@ class Memory:
         if self._flushing:
             yield max(0.0, self._flush_at - now)
 
-    def _flush(self) -> Sequence[Derived]:
+    def _flush(self) -> tuple[Sequence[Derived], bool]:
+        """Return what is made, and whether a flush that is due is left out: the save that follows makes room."""
         if self._flushing is None or time.monotonic() < self._flush_at:
-            return ()
+            return (), False
         connector = self._flushing.connector
         self._flush_at = time.monotonic() + connector.flush_interval
-        return connector.flush(time.time_ns())
+        crowded = self._checkpoint.stream_bytes > _CROWDED * self._flushing.quota_bytes
+        if crowded and not self._crowded_said:
+            reason = "the derived stream is half full: exporters of what is made here are behind"
+            _logger.warning("nothing is flushed until there is room", extra={"reason": reason})
+        self._crowded_said = crowded
+        return (() if crowded else connector.flush(time.time_ns())), crowded
 
     async def _insist(
         self, states: Mapping[str, bytes], positions: Mapping[Source, Position], output: Sequence[Derived]

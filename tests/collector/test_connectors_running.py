@@ -114,9 +114,7 @@ def test_counts_go_on_after_an_orderly_restart(collector: MakeCollector, tmp_pat
     eventually(lambda: _counts(running) == (5, 5))
 
 
-def test_full_derived_stream_holds_the_connector_until_its_reader_is_back(
-    collector: MakeCollector, tmp_path: Path
-) -> None:
+def test_connector_sums_up_for_longer_while_its_stream_is_half_full(collector: MakeCollector, tmp_path: Path) -> None:
     notebook = tmp_path / "notebook"
     down = Path(f"{notebook}.down")
     down.touch()
@@ -132,22 +130,26 @@ def test_full_derived_stream_holds_the_connector_until_its_reader_is_back(
     )
     running = collector(text, environ=tally_environ(tmp_path)).start()
 
-    def reason() -> str:
-        components: dict[str, dict[str, str]] = json.loads(running.get("health")[1])["components"]
-        return components["connector:tally"]["reason"]
-
     sent = 0
-    while "full" not in reason():
+    while "half full" not in running.logs():
         assert running.post("/v1/logs", logs_payload(f"a {sent}")) == 200
         sent += 1
-        time.sleep(0.05)
-    size = 'ganglion_derived_stream_size_bytes{connector="tally"}'
-    assert 400_000 < running.metrics()[size] <= 1 << 20
+        _wait_until_consumed(running, sent)
+    for number in range(10):
+        assert running.post("/v1/logs", logs_payload(f"b {number}")) == 200
+    _wait_until_consumed(running, sent + 10)
+    assert 400_000 < running.metrics()['ganglion_derived_stream_size_bytes{connector="tally"}'] <= 1 << 20
+    components: dict[str, dict[str, str]] = json.loads(running.get("health")[1])["components"]
+    assert components["connector:tally"]["reason"] == ""
     running.kill("worker:tally")
     down.unlink()
-    eventually(lambda: _counts(running) == (0, sent))
-    eventually(lambda: sum(int(line.split()[1]) for line in notebook.read_text().splitlines()) == sent)
-    eventually(lambda: reason() == "")
+    eventually(lambda: _counts(running) == (0, sent + 10))
+    eventually(lambda: sum(int(line.split()[1]) for line in notebook.read_text().splitlines()) == sent + 10)
+
+
+def _wait_until_consumed(running: RunningCollector, items: int) -> None:
+    name = 'otelcol_connector_consumed_items{connector="tally",data_type="logs",outcome="success"}'
+    eventually(lambda: running.metrics().get(name, 0) == items)
 
 
 def test_state_is_forgotten_with_a_damaged_file_and_nothing_is_counted_twice(
