@@ -26,6 +26,8 @@ _logger = logging.getLogger(__name__)
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
 _LAST_WORDS = 0.5
+_STOP_AGAIN = 2.0
+"""Seconds after which a program that was told to stop is told again."""
 _UNEXPLAINED_ENDS = 5
 """Ends without a reason of its own (killed, out of memory) that a first start survives."""
 _WELL_AFTER = 5.0
@@ -106,9 +108,12 @@ class SupervisedProcess:
         self._stopping.set()
         if self._task is None:
             return
-        self._signal(self._program.stop_signal)
-        done, _ = await asyncio.wait([self._task], timeout=self._program.patience)
-        if not done:
+        deadline = time.monotonic() + self._program.patience
+        while not self._task.done() and (left := deadline - time.monotonic()) > 0:
+            # A signal that comes while a program is still starting may be lost on it.
+            self._signal(self._program.stop_signal)
+            await asyncio.wait([self._task], timeout=min(left, _STOP_AGAIN))
+        if not self._task.done():
             _logger.warning("ended by force", extra={"name_of_process": self._program.name})
             self.kill()
         await self._task

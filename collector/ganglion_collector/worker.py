@@ -32,8 +32,8 @@ class Worker:
         self._stop_at: float | None = None
 
     def stop(self) -> None:
-        """Deliver what waits, for a few seconds and while all goes well, then return from `run`."""
-        self._stop_at = time.monotonic() + _DRAIN
+        """Deliver what waits, for a few seconds and while all goes well, then return from `run`. Safe twice."""
+        self._stop_at = self._stop_at or time.monotonic() + _DRAIN
         for track in self._tracks:
             track.stop()
         if self._memory:

@@ -1,3 +1,4 @@
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,3 +56,25 @@ async def test_a_first_start_with_a_reason_to_fail_is_not_repeated(tmp_path: Pat
         await process.start()
     await process.stop()
     assert starts.read_text() == "x"
+
+
+_DEAF_AT_FIRST = """
+import os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: None)
+os.write(int(sys.stdin.readline()), b'{"event":"ready"}\\n')
+signal.pause()
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.pause()
+"""
+
+
+async def test_a_program_that_missed_the_signal_to_stop_is_told_again() -> None:
+    def command() -> tuple[Sequence[str], dict[str, str]]:
+        return (sys.executable, "-c", _DEAF_AT_FIRST), {}
+
+    board = Board()
+    process = SupervisedProcess(Program("child", command, (), settings=lambda status: f"{status}\n".encode()), board)
+    await process.start()
+    async with asyncio.timeout(10):
+        await process.stop()
+    assert board.process("child").state == "stopped"
