@@ -9,19 +9,17 @@ from typing import Any
 
 import orjson
 import pytest
+from ganglion_collector.model_calls import MODELS, PROVIDERS, USAGE
 from ganglion_collector.prices import load_prices
 from ganglion_exporters._langsmith._conventions import (
     GENERIC,
     KINDS,
     METADATA,
-    MODELS,
     PARAMETERS,
-    PROVIDERS,
     Group,
     place,
 )
 from ganglion_exporters._langsmith._payloads import INPUTS, OUTPUTS
-from ganglion_exporters._langsmith._usage import USAGE
 from ganglion_exporters._langsmith.convert import ConversionSettings, convert
 from ganglion_exporters._langsmith.model import Draft
 from hypothesis import given, settings

@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 from ganglion_collector.prices import load_prices
+from ganglion_exporters._langsmith.convert import ConversionSettings, convert
 from ganglion_query.costs import dollars, total, with_costs
 from ganglion_query.model import SpanRow, Spent, Trace
 from ganglion_query.reader import Reader
 from ganglion_query.render import print_trace
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from rich.console import Console
 
+from tests.exporters.langsmith_cases import span_of
 from tests.query.telemetry import TRACE_ID, Sent, attributes, span, store
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -50,6 +54,26 @@ def test_tokens_of_every_convention_are_priced(attributes: dict[str, Any]) -> No
     assert found is not None
     assert (found.usd, found.is_computed) == (0.0035, True)
     assert found.table_date
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"gen_ai.request.model": "our-deployment", "gen_ai.response.model": "gpt-4o-2024-08-06"},
+        {"langsmith.metadata.ls_model_name": "our-deployment", "gen_ai.request.model": "gpt-4o"},
+        {"gen_ai.system": "langchain", "gen_ai.request.model": "our-deployment"}
+        | {"metadata": '{"ls_provider": "openai", "ls_model_name": "gpt-4o"}'},
+        {"traceloop.association.properties.ls_model_name": "gpt-4o", "gen_ai.request.model": "our-deployment"},
+        {"gen_ai.system": "langchain", "llm.system": "openai", "gen_ai.request.model": "gpt-4o"},
+    ],
+)
+def test_a_trace_shows_the_cost_that_langsmith_is_told(models: dict[str, Any]) -> None:
+    call = {**GPT_4O, "openinference.span.kind": "LLM", "gen_ai.usage.input_tokens": 1000, **models}
+    settings = ConversionSettings(prices=load_prices())
+    told = convert(span_of(call), Resource(), InstrumentationScope(), settings).metadata["usage_metadata"]
+    shown = _cost(call)
+    assert shown is not None
+    assert (shown.usd, told["total_cost"]) == (0.0025, 0.0025)
 
 
 @pytest.mark.parametrize(

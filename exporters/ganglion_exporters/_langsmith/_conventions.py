@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, auto
 
-from ganglion_exporters._langsmith._usage import USAGE
+from ganglion_collector.model_calls import MODELS, PROVIDERS, USAGE
+
 from ganglion_exporters._langsmith.model import RunType
 
 __all__ = [
@@ -16,11 +17,8 @@ __all__ = [
     "GENERIC",
     "KINDS",
     "METADATA",
-    "MODELS",
     "PARAMETERS",
     "PLACES",
-    "PROVIDERS",
-    "PROVIDER_NAMES",
     "Group",
     "Place",
     "place",
@@ -68,40 +66,6 @@ KINDS: tuple[tuple[str, Mapping[str, RunType], RunType | None], ...] = (
     ("rag.layer", _LAYERS, "chain"),
 )
 """Attributes that say the run type, the most telling first: values in lower case, and what any other value means."""
-
-PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "llm.system", "llm.provider")
-"""Who made the model, the most telling first."""
-
-PROVIDER_NAMES: Mapping[str, str] = {
-    "aws.bedrock": "amazon_bedrock",
-    "az.ai.inference": "azure",
-    "az.ai.openai": "azure",
-    "azure.ai.inference": "azure",
-    "azure.ai.openai": "azure",
-    "gcp.gemini": "google_genai",
-    "gcp.gen_ai": "google_genai",
-    "gcp.vertex_ai": "google_vertexai",
-    "gemini": "google_genai",
-    "vertex_ai": "google_vertexai",
-    "vertexai": "google_vertexai",
-    "mistral_ai": "mistralai",
-    "mistral": "mistralai",
-    "x_ai": "xai",
-    "langchain": "",  # what langsmith writes where it does not know
-}
-"""LangSmith's names for what the conventions call otherwise."""
-
-MODELS = (
-    "gen_ai.request.model",
-    "gen_ai.response.model",
-    "model",
-    "llm.model_name",
-    "llm.request.model_name",
-    "llm.response.model_name",
-    "embedding.model_name",
-    "reranker.model_name",
-)
-"""The model's name, the most telling first."""
 
 PARAMETERS: Mapping[str, str] = {
     "gen_ai.request.temperature": "temperature",

@@ -2,7 +2,7 @@
 
 attributes ── _facts (tables in _conventions) ──┬── name, run type, ids, project, tags
 events ────── _span_events ─────────────────────┼── inputs, outputs (_payloads, _messages), error, events
-resource, scope, links ── _origin ──────────────┴── metadata, usage (_usage), cost (_costs)
+resource, scope, links ── _origin ──────────────┴── metadata, usage, cost (model_calls)
 """
 
 from base64 import b64decode
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from ganglion_collector.model_calls import computed_cost, models_of, provider_of, read_usage
 from ganglion_collector.prices import Prices
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -20,18 +21,13 @@ from ganglion_exporters._langsmith._conventions import (
     EXAMPLE,
     GENERIC,
     KINDS,
-    MODELS,
-    PROVIDER_NAMES,
-    PROVIDERS,
 )
-from ganglion_exporters._langsmith._costs import TABLE_DATE, add_cost
 from ganglion_exporters._langsmith._cuts import cut, cut_text
 from ganglion_exporters._langsmith._facts import Facts, read_facts
 from ganglion_exporters._langsmith._origin import origin_of, resource_metadata, scope_metadata
 from ganglion_exporters._langsmith._payloads import read_inputs, read_outputs
 from ganglion_exporters._langsmith._span_events import EventFacts, read_events
-from ganglion_exporters._langsmith._usage import read_usage
-from ganglion_exporters._langsmith._values import JSON, Object, document, parsed, text_of, timestamp
+from ganglion_exporters._langsmith._values import JSON, Object, document, literal, parsed, text_of, timestamp
 from ganglion_exporters._langsmith.model import Attachment, Draft, GivenIds, RunType
 
 __all__ = ["ConversionSettings", "convert"]
@@ -169,13 +165,10 @@ def _take_payloads(draft: Draft, facts: Facts, events: EventFacts) -> None:
 
 def _take_model(facts: Facts, run_type: RunType) -> None:
     """Tell model and provider where LangSmith looks for them."""
-    model = next((said for name in MODELS if (said := facts.text(name))), "")
-    names = (facts.text(name).lower() for name in PROVIDERS)
-    provider = next(filter(None, (PROVIDER_NAMES.get(name, name) for name in names)), "")
-    if model:
-        facts.metadata["ls_model_name"] = model
-        facts.parameters.setdefault("model", model)
-    if provider:
+    if models := models_of(facts.known):
+        facts.metadata["ls_model_name"] = models[0]
+        facts.parameters.setdefault("model", models[0])
+    if provider := provider_of(facts.known):
         facts.metadata["ls_provider"] = provider
     if run_type != "llm":
         return
@@ -239,22 +232,25 @@ def _decoded(content: JSON) -> bytes | None:
 def _take_usage(draft: Draft, facts: Facts, prices: Prices | None) -> None:
     by_service = facts.given.get("usage_metadata")
     whole = facts.known.get("langsmith.usage_metadata")
-    usage = read_usage(facts.known, (whole, by_service, draft.outputs.get("usage_metadata")))
+    usage = read_usage(facts.known, (whole, by_service, draft.outputs.get("usage_metadata")), literal)
     if not usage:
         return
     calls_model = draft.run_type in {"llm", "embedding"}
     # A chain's tokens are those of the calls below it, which would count twice.
     if prices is not None and calls_model:
-        provider, model = (text_of(_told(facts, name)) for name in ("ls_provider", "ls_model_name"))
-        if date := add_cost(usage, provider, model, prices):
-            facts.metadata[TABLE_DATE] = date
+        _add_cost(usage, facts, prices)
     facts.given["usage_metadata"] = usage
     if whole or "usage_metadata" in draft.outputs or (calls_model and not by_service):
         draft.outputs = {**draft.outputs, "usage_metadata": usage}
 
 
-def _told(facts: Facts, name: str) -> JSON:
-    return facts.given.get(name) or facts.metadata.get(name)
+def _add_cost(usage: Object, facts: Facts, prices: Prices) -> None:
+    provider, model = (text_of(facts.given.get(name)) for name in ("ls_provider", "ls_model_name"))
+    models = [model, *models_of(facts.known)]
+    cost = computed_cost(usage, provider or provider_of(facts.known), models, prices)
+    if cost is not None:
+        usage.update(input_cost=cost.input, output_cost=cost.output, total_cost=cost.total)
+        facts.metadata["ganglion.prices"] = cost.table_date
 
 
 def _shown(resource: Mapping[str, JSON]) -> Object:

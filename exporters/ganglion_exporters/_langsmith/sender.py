@@ -144,10 +144,13 @@ class Sender:
         over = {run.run.id for run in outcome.delivered} | refused.keys()
         settled = list[Shipment]()
         for shipment in bundle:
-            if bad := [refused[run.run.id] for run in shipment.runs if run.run.id in refused]:
-                await self._shipments.bury(shipment, bad)
             done = self._done.setdefault(shipment.trace_id, set())
-            done |= {run.run.id for run in shipment.runs} & over
+            now_over = {run.run.id for run in shipment.runs} & over
+            if bad := [refused[run.run.id] for run in shipment.runs if run.run.id in refused]:
+                if not done and len(bad) == len(now_over) and await self._shipments.renew(shipment, bad):
+                    continue
+                await self._shipments.bury(shipment, bad)
+            done |= now_over
             if len(done) == len(shipment.runs):
                 settled.append(shipment)
         if settled:

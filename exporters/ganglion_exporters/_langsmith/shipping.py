@@ -30,6 +30,7 @@ _logger = logging.getLogger(__name__)
 
 _SECOND = 10**9
 _FORGET_EVERY = 60.0
+_FRESH = 60 * _SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,16 @@ class Shipments:
             if record is not None:
                 await self._bury(record, one.reason)
             self._buried.setdefault(shipment.trace_id, set()).add(one.run.run.id)
+
+    async def renew(self, shipment: Shipment, refused: Iterable[Refused]) -> bool:
+        """Have runs that grew too old while LangSmith was away moved by the next `take`; False where they are not."""
+        now, assembly = time.time_ns(), self._settings.assembly
+        part, border = shipment.delivery.part, now - int(assembly.window * _SECOND)
+        aged = any(one.run.run.draft.start < border for one in refused) and part.now < now - _FRESH
+        if not aged or assembly.too_old != "shift":
+            return False
+        await asyncio.to_thread(self._spool.renew, part, now)
+        return True
 
     async def postpone(self, shipment: Shipment, seconds: float) -> None:
         """Take it no sooner than that, and others meanwhile."""

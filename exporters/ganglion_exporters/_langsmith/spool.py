@@ -196,6 +196,12 @@ class Spool:
         with self._file.transaction(write=True) as database:
             database.executemany("UPDATE traces SET due_at = ? WHERE trace = ? AND claimed_at IS NOT NULL", rows)
 
+    def renew(self, part: Part, now: int) -> None:
+        """Give this part as of `now` from here on; only where LangSmith has no run of it, for their ids may change."""
+        with self._file.transaction(write=True) as database:
+            statement = "UPDATE traces SET claimed_at = ? WHERE trace = ? AND claimed_at IS NOT NULL"
+            database.execute(statement, (now, part.trace))
+
     def delivered(self, deliveries: Sequence[Delivered], now: int) -> None:
         """Delete the spans of these parts and remember the places of their runs, as one."""
         expires = now + int(self._settings.remember * _SECOND)

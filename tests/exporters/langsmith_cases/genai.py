@@ -511,6 +511,7 @@ CASES = [
             ("gen_ai.usage.details.cache_read_input_tokens", "input_token_details", "cache_read"),
             ("gen_ai.usage.details.cached_tokens", "input_token_details", "cache_read"),
             ("gen_ai.usage.cache_creation_input_tokens", "input_token_details", "cache_creation"),
+            ("gen_ai.usage.cache_write.input_tokens", "input_token_details", "cache_creation"),
             ("gen_ai.usage.details.cache_write_tokens", "input_token_details", "cache_creation"),
             ("gen_ai.usage.details.cache_creation_input_tokens", "input_token_details", "cache_creation"),
             ("gen_ai.usage.details.input_audio_tokens", "input_token_details", "audio"),
