@@ -1,12 +1,21 @@
 """Log records of a span as events of its run, bounded."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 import pytest
+from ganglion_collector.component import Batch, Position, Record, Signal, Source
 from ganglion_exporters._langsmith.log_events import MOST_EVENTS, with_logs
 from ganglion_exporters._langsmith.model import Draft
+from ganglion_exporters._langsmith.spooled import log_rows
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+
+from tests.exporters.langsmith_cases import any_value, key_values
 
 NOW = 1_763_650_800_123_456_789
 SPAN = bytes(7) + b"\1"
@@ -80,3 +89,91 @@ def test_a_span_without_logs_stays_as_it_is() -> None:
     span = draft()
 
     assert with_logs(span, {}) is span
+
+
+QUESTION = {"role": "user", "parts": [{"type": "text", "content": "What?"}]}
+ANSWER = {"role": "assistant", "parts": [{"type": "text", "content": "That."}], "finish_reason": "stop"}
+SYSTEM = [{"type": "text", "content": "Be brief."}]
+
+
+def event(name: str, attributes: dict[str, Any], body: Any = None, *, old: bool = False) -> bytes:
+    values = {**attributes, "event.name": name} if old else attributes
+    record = LogRecord(time_unix_nano=NOW, event_name="" if old else name, attributes=key_values(values))
+    if body is not None:
+        record.body.CopyFrom(any_value(body))
+    return record.SerializeToString()
+
+
+def details(*, as_text: bool) -> bytes:
+    values = {
+        "gen_ai.system_instructions": SYSTEM,
+        "gen_ai.input.messages": [QUESTION],
+        "gen_ai.output.messages": [ANSWER],
+    }
+    return event(
+        "gen_ai.client.inference.operation.details",
+        {name: json.dumps(value) if as_text else value for name, value in values.items()},
+    )
+
+
+@pytest.mark.parametrize("as_text", [False, True], ids=["values", "JSON"])
+def test_messages_that_come_in_a_log_record_are_inputs_and_outputs(as_text: bool) -> None:
+    usage = {"input_tokens": 1}
+    made = with_logs(replace(draft(), outputs={"usage_metadata": usage}), {SPAN: (details(as_text=as_text), log("x"))})
+
+    assert [(one["role"], one["content"]) for one in made.inputs["messages"]] == [
+        ("system", "Be brief."),
+        ("user", "What?"),
+    ]
+    assert [(one["role"], one["content"]) for one in made.outputs["messages"]] == [("assistant", "That.")]
+    assert made.outputs["usage_metadata"] == usage
+    assert [one["name"] for one in made.events] == ["log"]
+    assert made.is_llm
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["name", "attribute"])
+def test_messages_that_come_in_a_log_record_each_are_inputs_and_outputs(old: bool) -> None:
+    system = {"gen_ai.system": "openai"}
+    calls = [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
+    logs = [
+        event("gen_ai.user.message", system, {"content": "What?"}, old=old),
+        event("gen_ai.assistant.message", system, {"tool_calls": calls}, old=old),
+        event("gen_ai.tool.message", system, {"content": "seen", "id": "c1"}, old=old),
+        event(
+            "gen_ai.choice",
+            system,
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "That."}},
+            old=old,
+        ),
+    ]
+    made = with_logs(draft(), {SPAN: tuple(logs)})
+
+    asked, called, seen = made.inputs["messages"]
+    assert asked == {"role": "user", "content": "What?"}
+    assert (called["role"], called["tool_calls"]) == ("assistant", calls)
+    assert seen == {"role": "tool", "content": "seen", "tool_call_id": "c1"}
+    assert made.outputs == {
+        "choices": [{"message": {"role": "assistant", "content": "That."}, "finish_reason": "stop"}]
+    }
+    assert made.events == []
+
+
+def test_what_the_span_says_itself_goes_before_its_logs() -> None:
+    span = replace(draft(), inputs={"input": "own"}, outputs={"output": "own"})
+
+    made = with_logs(span, {SPAN: (details(as_text=False),)})
+    assert (made.inputs, made.outputs) == ({"input": "own"}, {"output": "own"})
+
+
+def test_messages_may_be_larger_than_other_logs() -> None:
+    def kept(name: str, size: int) -> int:
+        one = LogRecord(trace_id=bytes(15) + b"\1", span_id=SPAN, event_name=name)
+        one.body.string_value = "x" * size
+        request = ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[ScopeLogs(log_records=[one])])])
+        record = Record(1, Signal.LOGS, "otlp", NOW, 1, request.SerializeToString())
+        batch = Batch(Signal.LOGS, (record,), Source(UUID(int=1), "reader"), Position(1, 0), Position(2, 0))
+        return len(list(log_rows(batch)))
+
+    assert kept("gen_ai.user.message", 1_000_000) == 1
+    assert kept("paid", 1_000_000) == 0
+    assert kept("gen_ai.user.message", 8_000_000) == 0

@@ -1,4 +1,7 @@
-"""What the events of a span say: messages, an exception, the first token, and the rest as a run's events."""
+"""What the events of a span say: messages, an exception, the first token, and the rest as a run's events.
+
+The messages may also come as log records of the span (`event_only`).
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,10 +9,10 @@ from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from ganglion_exporters._langsmith._messages import messages
+from ganglion_exporters._langsmith._messages import messages, system_message
 from ganglion_exporters._langsmith._values import JSON, Object, document, parsed, plain_map, text_of, timestamp
 
-__all__ = ["MOST_EVENTS", "EventFacts", "read_events"]
+__all__ = ["MESSAGE_LOGS", "MOST_EVENTS", "EventFacts", "read_events", "read_message_logs"]
 
 MOST_EVENTS = 1000
 """A run's events beyond these are counted, not kept."""
@@ -52,6 +55,14 @@ def read_events(events: Iterable[Span.Event], *, handled: bool) -> EventFacts:
         else:
             facts.is_llm |= event.name.startswith("gen_ai.")
             read(facts, values)
+    return facts
+
+
+def read_message_logs(logs: Iterable[tuple[str, Object]]) -> EventFacts:
+    """Read log records of `MESSAGE_LOGS`, by name, each its attributes and body as one."""
+    facts = EventFacts()
+    for name, values in logs:
+        MESSAGE_LOGS[name](facts, values)
     return facts
 
 
@@ -143,6 +154,8 @@ def _add(target: Object, key: str, items: list[JSON]) -> None:
 
 def _details(facts: EventFacts, values: Object) -> None:
     """Read `gen_ai.client.inference.operation.details`, which has what the span's attributes may have."""
+    if instructions := system_message(values.get("gen_ai.system_instructions")):
+        _add(facts.inputs, "messages", instructions)
     for name, target in (("gen_ai.input.messages", facts.inputs), ("gen_ai.output.messages", facts.outputs)):
         if name in values:
             _add(target, "messages", messages(values[name], "user" if target is facts.inputs else "assistant"))
@@ -159,3 +172,13 @@ _READERS: Mapping[str, Callable[[EventFacts, Object], None]] = {
     "gen_ai.choice": _choice,
     "gen_ai.client.inference.operation.details": _details,
 }
+
+MESSAGE_LOGS: Mapping[str, Callable[[EventFacts, Object], None]] = {
+    "gen_ai.system.message": _input_message("system"),
+    "gen_ai.user.message": _input_message("user"),
+    "gen_ai.assistant.message": _input_message("assistant"),
+    "gen_ai.tool.message": _input_message("tool"),
+    "gen_ai.choice": _choice,
+    "gen_ai.client.inference.operation.details": _details,
+}
+"""Log records with messages, by name: those of assistant and tools are what was said before, the answer is a choice."""

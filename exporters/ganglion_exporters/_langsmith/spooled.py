@@ -11,17 +11,20 @@ from ganglion_collector.otlp import parse_request
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from ganglion_exporters._langsmith.assembly import is_phantom
 from ganglion_exporters._langsmith.ids import span_key, trace_key
+from ganglion_exporters._langsmith.log_events import has_messages
 from ganglion_exporters._langsmith.model import Placed
 
 __all__ = ["LogRow", "Part", "SpanRow", "SpooledSpan", "log_rows", "span_rows", "spooled_span"]
 
 _WORTH_PACKING = 512
 _LARGEST_LOG = 64 * 1024
+_LARGEST_MESSAGES = 4 * 1024 * 1024
 _NO_ID = (b"", bytes(8))
 
 
@@ -125,8 +128,13 @@ def log_rows(batch: Batch) -> Iterator[LogRow]:
         for group in request.resource_logs:
             for scoped in group.scope_logs:
                 for log in scoped.log_records:
-                    if log.span_id not in _NO_ID and log.trace_id and (size := log.ByteSize()) <= _LARGEST_LOG and size:
+                    if log.span_id not in _NO_ID and log.trace_id and _is_small(log):
                         yield LogRow(trace_key(log.trace_id), span_key(log.span_id), log.SerializeToString())
+
+
+def _is_small(log: LogRecord) -> bool:
+    size = log.ByteSize()
+    return size <= _LARGEST_LOG or (size <= _LARGEST_MESSAGES and has_messages(log))
 
 
 def spooled_span(row: tuple[int, bytes, int, int, str, int, bytes, int, int, bytes]) -> SpooledSpan:
