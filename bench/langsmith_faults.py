@@ -183,7 +183,7 @@ def _judge(run: _Run) -> list[str]:
         return [*wrong, f"no tree: {error}"]
     for tree in trees:
         own = sorted(one.name for one in tree.walk())
-        if len(own) != _SPANS or len(tree.children) != _SPANS - 1 or not own[0] == tree.run.name:
+        if len(own) != _SPANS or len(tree.children) != _SPANS - 1 or own[0] != tree.run.name:
             wrong.append(f"not whole: {tree.outline()}")
         wrong += [f"incomplete: {one.name}" for one in tree.walk() if one.end is None or not one.inputs]
     letters = DeadLetters(run.planned.home / "dead-letters.sqlite")

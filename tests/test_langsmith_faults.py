@@ -3,23 +3,20 @@
 One collector goes through all faults, one after another in any order, so that no fault may leave anything behind.
 """
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ganglion_collector.component import Record
 from ganglion_collector.dead_letters import DeadLetters
-from ganglion_exporters.langsmith import LangSmithConfig, LangSmithExporter
 
 from bench.langsmith_faults import kill_under_load
-from tests.exporters.langsmith_spans import request, trace_batch
+from tests.exporters.langsmith_spans import request
 from tests.fix_collector import RunningCollector, eventually, simple
 from tests.langsmith_bodies import decompressed
 from tests.langsmith_endpoints import Answer, Request
