@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from importlib import import_module
@@ -17,7 +18,7 @@ from typing import Any
 
 import wrapt
 from opentelemetry import trace
-from opentelemetry.instrumentation.utils import unwrap  # pyright: ignore[reportMissingTypeStubs]
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation, unwrap  # pyright: ignore[reportMissingTypeStubs]
 
 from ganglion._langsmith_attributes import RunAttributes
 from ganglion._langsmith_spans import RunSpans
@@ -47,6 +48,11 @@ _SEAMS = {
 _EXPORTER = "langsmith._internal.otel._otel_exporter"
 _MODES = ("TRACING_MODE", "OTEL_ENABLED", "OTEL_ONLY")
 _CREDENTIALS = ("API_KEY", "ENDPOINT", "RUNS_ENDPOINTS", "PROFILE")
+
+# An upload of runs, and what the client asks before it; what else a service asks LangSmith is its own.
+_UPLOAD = re.compile(
+    r"GET .*/info|POST (?!.*/datasets/).*/runs(?:/batch|/multipart)?|PATCH (?!.*/annotation-queues/).*/runs/[^/]+"
+)
 
 
 class Hooks:
@@ -103,6 +109,8 @@ class Hooks:
         self._wrap(module.Client, "__init__", _choose_mode)
         self._wrap(module.Client, "_create_run", self._create_run)
         self._wrap(module.Client, "_update_run", self._update_run)
+        if hasattr(module.Client, "request_with_retries"):
+            self._wrap(module.Client, "request_with_retries", _without_span)
         self._wrap(import_module(_EXPORTER).OTELExporter, "export_batch", _nothing)
 
     def _change_run_trees(self, module: Any) -> None:
@@ -224,6 +232,15 @@ def _choose_mode(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwa
     if not (args or chosen or _in_environment(*_MODES, *_CREDENTIALS)):
         settings["tracing_mode"] = "otel"
     return wrapped(*args, **settings)
+
+
+def _without_span(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Upload runs without spans of the HTTP client, each of which would be a trace of its own."""
+    request = [*args, *(kwargs[name] for name in ("method", "pathname") if name in kwargs)]
+    if not _UPLOAD.fullmatch(" ".join(map(str, request[:2]))):
+        return wrapped(*args, **kwargs)
+    with suppress_http_instrumentation():
+        return wrapped(*args, **kwargs)
 
 
 def _in_environment(*names: str) -> bool:

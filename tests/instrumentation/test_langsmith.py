@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 import langsmith
 from langsmith import RunTree, get_current_run_tree, traceable, tracing_context
 from opentelemetry import propagate, trace
+from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.trace import StatusCode
 
 from tests.fix_langsmith import LangSmithEnvironment, Trace, serving
@@ -300,6 +301,47 @@ def test_traceparent_sent_from_a_traceable_names_an_exported_span(traced: Trace)
     with serving(Downstream) as url:
         call(url)
     assert traced.child("downstream", "call")
+
+
+def test_what_langsmith_uploads_is_no_span_and_what_a_service_asks_it_is(
+    traced: Trace, langsmith_environment: LangSmithEnvironment
+) -> None:
+    requests: list[str] = []
+
+    class LangSmith(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            requests.append(f"{self.command} {self.path}")
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b"[]" if self.path.startswith("/sessions") else b"{}")
+
+        do_GET = do_POST = do_PATCH = answer  # noqa: N815 - http.server's names
+
+        def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
+
+    instrumentor = RequestsInstrumentor()
+    instrumentor.instrument(tracer_provider=traced.provider)
+    try:
+        with serving(LangSmith) as url:
+            langsmith_environment.set(TRACING_MODE="langsmith", ENDPOINT=url, API_KEY="key")
+            client = langsmith.Client()
+            with tracing_context(client=client):
+                traceable(name="in the background")(lambda: None)()
+            client.flush()
+            at_once = langsmith.Client(auto_batch_tracing=False)
+            run = RunTree(name="at once", client=at_once)
+            run.post()
+            run.patch()
+            assert {one.split()[0] for one in requests} == {"GET", "POST", "PATCH"}
+            assert traced.names == {"in the background", "at once"}
+            assert list(client.list_projects()) == []
+            assert traced.names == {"in the background", "at once", "GET"}
+            client.close()
+            at_once.close()
+    finally:
+        instrumentor.uninstrument()
 
 
 def test_without_tracing_there_is_no_span(traced: Trace, langsmith_environment: LangSmithEnvironment) -> None:
