@@ -331,7 +331,7 @@ def test_what_langsmith_uploads_is_no_span_and_what_a_service_asks_it_is(
                 traceable(name="in the background")(lambda: None)()
             client.flush()
             at_once = langsmith.Client(auto_batch_tracing=False)
-            run = RunTree(name="at once", client=at_once)
+            run = RunTree(name="at once", ls_client=at_once)
             run.post()
             run.patch()
             assert {one.split()[0] for one in requests} == {"GET", "POST", "PATCH"}
