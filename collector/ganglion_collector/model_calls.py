@@ -127,9 +127,9 @@ def provider_of(attributes: Mapping[str, Any]) -> str:
     return next(filter(None, (_PROVIDER_NAMES.get(name, name) for name in said)), "")
 
 
-def _texts(attributes: Mapping[str, Any], names: Iterable[str]) -> Iterable[str]:
-    values = (attributes.get(name) for name in names)
-    return (text for value in values if isinstance(value, str) and (text := value.strip()))
+def _texts(attributes: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    values = [attributes[name] for name in names if name in attributes]
+    return [text for value in values if isinstance(value, str) and (text := value.strip())]
 
 
 def computed_cost(usage: Mapping[str, Any], provider: str, models: Iterable[str], prices: Prices) -> Cost | None:

@@ -13,6 +13,10 @@ __all__ = ["messages", "system_message"]
 # OpenInference marks where a call came in the contents; the call itself is among `tool_calls`.
 _CALL_ELSEWHERE: Object = {"type": "tool_use"}
 
+# Most messages, which need no more than to be handed on: what does not begin so is no JSON.
+_SIMPLE = {"role", "content"}
+_BEGINNINGS = frozenset("[{ \t\r\n")
+
 # A message's own keys besides role, content and tool calls that are of no use when shown.
 _LEFT_OUT = frozenset(
     {"parts", "content", "contents", "tool_calls", "role", "function_call", "function_call_name"}
@@ -40,6 +44,11 @@ def system_message(value: JSON) -> list[JSON]:
 def _message(item: JSON, role: str) -> Iterable[Object]:
     if not isinstance(item, dict):
         return [{"role": role, "content": item}]
+    simple = item.get("message") if len(item) == 1 else item
+    if isinstance(simple, dict) and simple.keys() == _SIMPLE:
+        content = simple["content"]
+        if isinstance(content, str) and content[:1] not in _BEGINNINGS:
+            return [{"role": simple["role"] or role, "content": content}]
     inner = parsed(item.get("message"))
     raw = {**item, **inner} if isinstance(inner, dict) else item
     if isinstance(inner, str):

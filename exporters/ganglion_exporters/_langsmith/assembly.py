@@ -147,6 +147,7 @@ class _Placing:
         self._used = {placed.run_id for placed in known.values()}
         orders: dict[UUID, str] = {}
         self._given = {key for key in tree.drafts if self._takes_given(key, orders)}
+        self._ids: dict[str, UUID] = {}
         self._updated: bytes | None = None
         self._synthetic = False
 
@@ -170,12 +171,19 @@ class _Placing:
             order = self._orders.get(key) or (parent is not None and self._orders.get(parent))
             if order:
                 self._orders[key] = order
-                placed[key] = _placed(order, projects)
+                placed[key] = self._placed(order, projects)
         if ROOT in self._orders:
-            placed[ROOT] = replace(_placed(self._orders[ROOT], projects), synthetic=self._is_open())
+            placed[ROOT] = replace(self._placed(self._orders[ROOT], projects), synthetic=self._is_open())
         for key in self._given:
             here = placed[key]
             self._assembly.aliases[trace_of(here.dotted_order).bytes, here.run_id.bytes[:8]] = here
+
+    def _placed(self, order: str, projects: Mapping[UUID, tuple[str, str]]) -> Placed:
+        project, project_id = projects.get(trace_of(order), ("", ""))
+        return Placed(self._id_of(order), order, project, project_id)
+
+    def _id_of(self, order: str) -> UUID:
+        return self._ids.get(order) or run_of(order)
 
     def _is_open(self) -> bool:
         before = self._known.get(ROOT)
@@ -256,7 +264,8 @@ class _Placing:
             at = self._orders[above if above is not None else ROOT]
             cut = within_depth(at, self._settings.max_depth - 1)
             identity = self._unused(trace_key(draft.trace_id), key, draft.start)
-            self._orders[key] = below(cut, draft.start, identity)
+            self._orders[key] = order = below(cut, draft.start, identity)
+            self._ids[order] = identity
             if draft.parent_span_id and (cut != at or above is None or above != span_key(draft.parent_span_id)):
                 draft = replace(draft, metadata={**draft.metadata, "otel.parent_span_id": draft.parent_span_id.hex()})
         return self._made(self._orders[key], draft, update=key == self._updated)
@@ -264,7 +273,7 @@ class _Placing:
     def _made(self, order: str, draft: Draft, *, update: bool = False) -> Run:
         draft = draft if draft.end >= draft.start else replace(draft, end=draft.start)
         alone = not self._borders.hold(draft.start)
-        identity = run_of(order)
+        identity = self._id_of(order)
         return Run(identity, trace_of(order), above_of(order), order, draft, update=update, alone=alone)
 
     def _synthetic_run(self) -> Run:
@@ -291,8 +300,3 @@ def is_phantom(trace_id: bytes, parent_span_id: bytes) -> bool:
     if len(trace_id) != 16 or len(parent_span_id) != 8 or not trace_id[6] >> 4 == parent_span_id[6] >> 4 == 7:
         return False
     return abs(int.from_bytes(trace_id[:6], "big") - int.from_bytes(parent_span_id[:6], "big")) <= _SAME_TIME
-
-
-def _placed(order: str, projects: Mapping[UUID, tuple[str, str]]) -> Placed:
-    project, project_id = projects.get(trace_of(order), ("", ""))
-    return Placed(run_of(order), order, project, project_id)

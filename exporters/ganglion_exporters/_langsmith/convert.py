@@ -247,7 +247,7 @@ def _take_usage(draft: Draft, facts: Facts, prices: Prices | None) -> None:
 def _add_cost(usage: Object, facts: Facts, prices: Prices) -> None:
     provider, model = (text_of(facts.given.get(name)) for name in ("ls_provider", "ls_model_name"))
     models = [model, *models_of(facts.known)]
-    cost = computed_cost(usage, provider or provider_of(facts.known), models, prices)
+    cost = computed_cost(usage, provider or text_of(facts.metadata.get("ls_provider")), models, prices)
     if cost is not None:
         usage.update(input_cost=cost.input, output_cost=cost.output, total_cost=cost.total)
         facts.metadata["ganglion.prices"] = cost.table_date

@@ -18,7 +18,7 @@ from ganglion_exporters._langsmith.assembly import ROOT
 from ganglion_exporters._langsmith.ids import run_of
 from ganglion_exporters._langsmith.model import Placed
 from ganglion_exporters._langsmith.spool_file import SpoolFile
-from ganglion_exporters._langsmith.spooled import LogRow, Part, SpanRow, log_rows, span_rows, spooled_span
+from ganglion_exporters._langsmith.spooled import LogRow, Part, SpanRow, log_rows, span_rows, spooled_spans
 
 __all__ = ["Delivered", "Spool", "SpoolSettings", "SpoolSizes"]
 
@@ -332,7 +332,7 @@ class Spool:
             return None
         now, last, seen = row
         rows = database.execute(_FOUND_PART, {"trace": trace, "last": last, "seen": seen}).fetchall()
-        spans = tuple(spooled_span(found[:-1]) for found in rows)
+        spans = tuple(spooled_spans(found[:-1] for found in rows))
         keys = {span.key for span in spans}
         known = _known(database, trace, keys | {parent for *_, parent in rows} | {ROOT})
         logs, log_ids = self._logs(database, trace, keys)

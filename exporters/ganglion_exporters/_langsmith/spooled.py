@@ -1,6 +1,6 @@
 """What the spool takes in and gives out: spans with their resource, one by one; logs of spans; parts of traces."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -20,7 +20,7 @@ from ganglion_exporters._langsmith.ids import span_key, trace_key
 from ganglion_exporters._langsmith.log_events import has_messages
 from ganglion_exporters._langsmith.model import Placed
 
-__all__ = ["LogRow", "Part", "SpanRow", "SpooledSpan", "log_rows", "span_rows", "spooled_span"]
+__all__ = ["LogRow", "Part", "SpanRow", "SpooledSpan", "log_rows", "span_rows", "spooled_spans"]
 
 _WORTH_PACKING = 512
 _LARGEST_LOG = 64 * 1024
@@ -137,13 +137,16 @@ def _is_small(log: LogRecord) -> bool:
     return size <= _LARGEST_LOG or (size <= _LARGEST_MESSAGES and has_messages(log))
 
 
-def spooled_span(row: tuple[int, bytes, int, int, str, int, bytes, int, int, bytes]) -> SpooledSpan:
-    """Make one of the columns id, span, sequence, item, receiver, received_at, context, size, packed, payload."""
-    identity, key, sequence, item, receiver, received_at, context, size, packed, payload = row
-    content = zstandard.ZstdDecompressor().decompress(payload) if packed else payload
-    known = orjson.loads(context)
-    record = Record(sequence, Signal.TRACES, receiver, received_at, 1, content, known, item)
-    return SpooledSpan(identity, key, size, record)
+def spooled_spans(
+    rows: Iterable[tuple[int, bytes, int, int, str, int, bytes, int, int, bytes]],
+) -> Iterator[SpooledSpan]:
+    """Make them of the columns id, span, sequence, item, receiver, received_at, context, size, packed, payload."""
+    unpack = zstandard.ZstdDecompressor().decompress
+    for identity, key, sequence, item, receiver, received_at, context, size, packed, payload in rows:
+        content = unpack(payload) if packed else payload
+        known = orjson.loads(context)
+        record = Record(sequence, Signal.TRACES, receiver, received_at, 1, content, known, item)
+        yield SpooledSpan(identity, key, size, record)
 
 
 def _groups(record: Record) -> Iterator[tuple[tuple[bytes, bytes], list[Span]]]:
