@@ -29,6 +29,7 @@ MEASURES = (
     "memory",
     "prometheus",
     "span_metrics",
+    "langsmith",
     "faults",
     "instrumentation",
 )
