@@ -19,7 +19,7 @@ from bench.processes import anonymous_bytes, free_port, listens, started, wait_u
 from bench.report import Budget, Figure, Scale, median
 from tests.langsmith_server import LangSmithServer
 
-__all__ = ["run"]
+__all__ = ["run", "sink", "taken"]
 
 _RUNS_A_REQUEST = 100
 _NOTHING = Budget(0, 0, "less")
@@ -41,27 +41,30 @@ class _Upload:
 
 
 @contextmanager
-def _sink(directory: Path) -> Iterator[str]:
+def sink(directory: Path) -> Iterator[str]:
+    """Run a LangSmith that takes everything at once, in a process of its own; yield its URL."""
     port = free_port()
-    sink = str(Path(__file__).with_name("langsmith_sink.py"))
-    with started([sys.executable, sink, str(port)], directory / "sink.log"):
+    program = str(Path(__file__).with_name("langsmith_sink.py"))
+    with started([sys.executable, program, str(port)], directory / "sink.log"):
         wait_until(lambda: listens(f"127.0.0.1:{port}"), "the sink to listen")
         yield f"http://127.0.0.1:{port}"
 
 
-def _taken(url: str) -> dict[str, int]:
+def taken(url: str) -> dict[str, int]:
+    """Return how many runs, requests and bytes the sink was sent since it was last asked."""
     with urlopen(f"{url}/taken", timeout=60) as answer:
-        taken: dict[str, int] = json.loads(answer.read())
-    return taken
+        told: dict[str, int] = json.loads(answer.read())
+    return told
 
 
 def _upload(who: str, url: str, runs: int, folder: Path) -> _Upload:
     folder.mkdir()
     command = [sys.executable, "-m", "bench.langsmith_upload", who, url, str(runs), str(folder)]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
-    taken, first = _taken(url)["runs"], int(who == "sdk")
-    if taken != runs + first:
-        raise RuntimeError(f"{runs} runs were uploaded ({who}), {taken - first} arrived")
+    # The SDK sends one more before the clock starts.
+    arrived = taken(url)["runs"] - int(who == "sdk")
+    if arrived != runs:
+        raise RuntimeError(f"{runs} runs were uploaded ({who}), {arrived} arrived")
     return _Upload(told["seconds"], told["processor"], told["runs"])
 
 
@@ -91,7 +94,7 @@ def _bodies(made: Sequence[EncodedRun]) -> list[bytes]:
 def _rates(directory: Path, scale: Scale) -> Iterator[Figure]:
     runs, rounds = scale.pick(2000, 10_000), scale.pick(3, 5)
     ours, sdk = list[_Upload](), list[_Upload]()
-    with _sink(directory) as url:
+    with sink(directory) as url:
         for number in range(rounds):
             ours.append(_upload("ours", url, runs, directory / f"ours{number}"))
             sdk.append(_upload("sdk", url, runs, directory / f"sdk{number}"))
@@ -117,7 +120,7 @@ def _open_traces(directory: Path, scale: Scale) -> Iterator[Figure]:
     """Traces that wait for more of themselves: all with their roots, none of them quiet long enough."""
     traces, warm = scale.pick(2000, 10_000), 200
     assembly = {"settle": "1h", "idle_timeout": "1h", "max_age": "2h"}
-    with _sink(directory) as url:
+    with sink(directory) as url:
         langsmith = {"endpoint": url, "api_key": "lsv2_bench", "assembly": assembly}
         with running_collector(directory, Flow({"langsmith": langsmith}, {}, {"traces": ["langsmith"]})) as collector:
             worker = next(pid for name, pid in collector.processes().items() if "langsmith" in name)

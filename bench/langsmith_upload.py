@@ -154,10 +154,9 @@ def _datetime(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
 
-def _sdk(url: str, runs: Sequence[Mapping[str, Any]]) -> _Upload:
+def _sdk(url: str, first: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> _Upload:
     failures = list[Exception]()
     client = Client(url, api_key="lsv2_bench", tracing_mode="langsmith", tracing_error_callback=failures.append)
-    first: dict[str, Any] = {**runs[0], "id": UUID(int=7)}
     client.create_run(**first)  # what the first run starts is no run's cost
     client.flush()
     wall, processor = time.perf_counter(), time.process_time()
@@ -179,7 +178,8 @@ def main() -> None:
     if who == "ours":
         upload = asyncio.run(_ours(url, payloads, folder))
     else:
-        upload = _sdk(url, [_fields(run) for trace in encoded(payloads) for run in trace])
+        (root, *_), *_ = encoded(list(requests(1, first=runs)))
+        upload = _sdk(url, _fields(root), [_fields(run) for trace in encoded(payloads) for run in trace])
     print(json.dumps({"seconds": upload.seconds, "processor": upload.processor, "runs": upload.runs}))
 
 

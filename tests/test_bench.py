@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 import sysconfig
 import time
@@ -12,6 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import grpc
 import psycopg
@@ -19,6 +21,7 @@ import pytest
 from ganglion_collector.component import Batch
 from ganglion_collector.otlp import Signal, count_items, item_lists, parse_request
 from ganglion_collector.testing import Answer, OTLPSink
+from ganglion_exporters._langsmith.encoding import compress, multipart_body
 from ganglion_exporters._prometheus.exposition import Format, render
 from ganglion_exporters._prometheus.translate import TranslationSettings, Translator
 from ganglion_exporters.prometheus.store import Limits, Store
@@ -30,6 +33,8 @@ from bench.__main__ import MEASURES, STUDIES
 from bench.collector import page_sums, running_collector
 from bench.data import Template, log_template, span_template
 from bench.fault_engine import difference
+from bench.langsmith import sink, taken
+from bench.langsmith_upload import SPANS, encoded, requests
 from bench.load import Load
 from bench.load import run as send
 from bench.metric_data import MetricRequests, measured
@@ -49,6 +54,7 @@ from bench.processes import cpu_seconds, process_tree, started, wait_until, watc
 from bench.prometheus_client_page import Registry
 from bench.report import Budget, CannotMeasureError, Figure, percentile, show, write_json
 from bench.rotel import running_rotel
+from tests.langsmith_server import LangSmithServer
 
 OF_THE_TARGET = ("job", "instance", "otel_scope_name")
 TEMPLATES = [log_template(60), span_template(60)]
@@ -254,3 +260,35 @@ def test_whole_collector_is_loaded_and_tells_its_processes(tmp_path: Path) -> No
         with watch_memory(collector.processes(), 0.01) as peaks:
             wait_until(lambda: set(peaks) == set(collector.processes()), "a sample of each process")
     assert all(peak.resident > peak.anonymous > 0 for peak in peaks.values())
+
+
+def test_uploads_to_langsmith_are_of_the_same_runs() -> None:
+    payloads = list(requests(30))
+    made = [run for trace in encoded(payloads) for run in trace]
+    assert len(made) == 30 * SPANS
+    assert len({run.run.id for run in made}) == len(made)
+    assert Counter(run.run.draft.run_type for run in made) == {"chain": 30, "retriever": 150, "llm": 120}
+    assert all(run.run.draft.inputs and run.run.draft.outputs for run in made)
+
+
+@pytest.mark.parametrize("who", ["ours", "sdk"])
+def test_uploads_bring_every_run_to_langsmith_in_its_tree(tmp_path: Path, who: str) -> None:
+    with LangSmithServer() as server:
+        command = [sys.executable, "-m", "bench.langsmith_upload", who, server.url, "200", str(tmp_path)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=15).stdout)
+        trees = [runs for tree in server.trees() if len(runs := list(tree.walk())) > 1]
+    assert told["runs"] == 200
+    assert [len(runs) for runs in trees] == [SPANS] * (200 // SPANS)
+    assert all(run.inputs and run.outputs and run.end for runs in trees for run in runs)
+
+
+def test_sink_for_langsmith_counts_runs(tmp_path: Path) -> None:
+    made = [run for trace in encoded(list(requests(4))) for run in trace]
+    plain = multipart_body(made, "0" * 32)
+    with sink(tmp_path) as url:
+        for body, coding in ((compress(plain, "zstd"), "zstd"), (plain, "identity")):
+            request = Request(f"{url}/runs/multipart", body, {"Content-Encoding": coding})
+            with urlopen(request, timeout=10) as answer:
+                assert answer.status == 202
+        assert taken(url)["runs"] == 2 * len(made)
+        assert taken(url)["runs"] == 0
