@@ -97,6 +97,7 @@ def _all_is_well_before(request: pytest.FixtureRequest) -> None:
         rig: Rig = request.getfixturevalue("rig")
         rig.server.recover()
         rig.server.marker = b""
+        rig.server.rules.mixed = "store_rest"
         eventually(lambda: rig.health()[0] == 200)
 
 
@@ -182,15 +183,21 @@ def test_passing_trouble_leaves_no_trace(rig: Rig, name: str) -> None:
 
 
 @pytest.mark.parametrize("mixed", ["store_rest", "store_none"])
-def test_known_runs_among_new_ones(rig: Rig, mixed: Any) -> None:
+def test_known_runs_among_new_ones_lose_none(rig: Rig, mixed: Any) -> None:
+    before = rig.letters()
     rig.server.rules.mixed = mixed
-    rig.server.fail_with(500, times=1, store=True)
+    rig.server.fail_with(503, times=1, store=True, retry_after=1)
     numbers = rig.send(3)
+    eventually(lambda: rig.has(numbers))
+    answered = len(rig.server.requests)
+
     numbers += rig.send(3)
 
     eventually(lambda: rig.has(numbers))
-
+    after = [one for one in rig.server.requests[answered:] if one.run_ids]
+    assert (after[0].status, len(after[0].run_ids)) == (409, 6 * SPANS)
     assert_whole(rig.trees(numbers), 6)
+    assert rig.letters() == before
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
