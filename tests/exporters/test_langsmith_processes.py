@@ -165,19 +165,23 @@ def test_what_langsmith_refuses_can_be_seen_among_the_dead_letters(
     letters.close()
 
 
-def test_two_exporters_have_their_own_folders(collector: MakeCollector) -> None:
-    with LangSmithServer() as one, LangSmithServer() as two:
-        exporters = ", ".join(
-            f'langsmith/{name}: {{endpoint: "{server.url}", api_key: k, {ASSEMBLY}}}'
-            for name, server in (("a", one), ("b", two))
-        )
-        text = f"""{HEADER}exporters: {{{exporters}}}
+def two_exporters(one: LangSmithServer, two: LangSmithServer, patience: str = "100ms") -> str:
+    retry = f"retry_on_failure: {{initial_interval: {patience}}}"
+    exporters = ", ".join(
+        f'langsmith/{name}: {{endpoint: "{server.url}", api_key: k, {ASSEMBLY}, {retry}}}'
+        for name, server in (("a", one), ("b", two))
+    )
+    return f"""{HEADER}exporters: {{{exporters}}}
 service:
   extensions: [health_check]
   pipelines:
     traces: {{receivers: [otlp], exporters: [langsmith/a, langsmith/b]}}
 {TELEMETRY}"""
-        running = collector(text).start()
+
+
+def test_two_exporters_have_their_own_folders(collector: MakeCollector) -> None:
+    with LangSmithServer() as one, LangSmithServer() as two:
+        running = collector(two_exporters(one, two)).start()
 
         send(running, 1)
 
@@ -185,3 +189,17 @@ service:
         folders = sorted((running.home / "state").glob("*.d"))
         assert len(folders) == 2
         assert all(folder.stat().st_mode & 0o777 == 0o700 for folder in folders)
+
+
+def test_one_exporters_peace_does_not_hide_what_waits_at_another(collector: MakeCollector) -> None:
+    with LangSmithServer() as one, LangSmithServer() as two:
+        two.fail_with(503)
+        running = collector(two_exporters(one, two, patience="30s")).start()
+
+        send(running, 1)
+        eventually(lambda: running.metrics().get("ganglion_langsmith_trouble") == 1)
+        send(running, 2)
+        eventually(lambda: len(one.runs) == 10)
+        eventually(lambda: running.metrics().get("ganglion_langsmith_spooled_spans") == 5)
+        assert running.metrics()["ganglion_langsmith_trouble"] == 1
+        assert running.metrics()["ganglion_langsmith_open_traces"] == 1

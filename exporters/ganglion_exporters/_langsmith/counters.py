@@ -37,12 +37,8 @@ CUT_FIELDS = Counter(
 OPEN_TRACES = Gauge(
     "ganglion_langsmith_open_traces",
     "Traces that wait to be complete, or to be sent.",
-    multiprocess_mode="livemostrecent",
+    multiprocess_mode="livesum",
 )
-SPOOLED_SPANS = Gauge(
-    "ganglion_langsmith_spooled_spans", "Spans that wait on disk.", multiprocess_mode="livemostrecent"
-)
-SPOOLED_BYTES = Gauge("ganglion_langsmith_spooled_bytes", "What waits on disk.", multiprocess_mode="livemostrecent")
-TROUBLE = Gauge(
-    "ganglion_langsmith_trouble", "1 while LangSmith takes nothing, else 0.", multiprocess_mode="livemostrecent"
-)
+SPOOLED_SPANS = Gauge("ganglion_langsmith_spooled_spans", "Spans that wait on disk.", multiprocess_mode="livesum")
+SPOOLED_BYTES = Gauge("ganglion_langsmith_spooled_bytes", "What waits on disk.", multiprocess_mode="livesum")
+TROUBLE = Gauge("ganglion_langsmith_trouble", "1 while LangSmith takes nothing, else 0.", multiprocess_mode="livemax")
