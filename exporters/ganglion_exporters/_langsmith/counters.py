@@ -24,7 +24,7 @@ REFUSED_RUNS = Counter("ganglion_langsmith_refused_runs", "Runs that LangSmith w
 REQUESTS = Counter(
     "ganglion_langsmith_requests", "Requests with runs, by status, `none` without an answer.", ("status",)
 )
-LATE_SPANS = Counter("ganglion_langsmith_late_spans", "Spans that came after the root of their trace was sent.")
+LATE_SPANS = Counter("ganglion_langsmith_late_spans", "Spans sent after the root of their trace.")
 DUPLICATE_SPANS = Counter("ganglion_langsmith_duplicate_spans", "Spans that came again while they still waited.")
 DROPPED_LOGS = Counter(
     "ganglion_langsmith_dropped_log_records",
