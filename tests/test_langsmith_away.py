@@ -35,9 +35,9 @@ class Clock:
     def _moved(self, true: Callable[[], float], factor: int) -> Callable[[], float]:
         return lambda: true() + self.ahead * factor
 
-    async def step(self) -> None:
+    async def step(self, seconds: int = STEP) -> None:
         """Let some time pass, and everybody have a turn."""
-        self.ahead += STEP
+        self.ahead += seconds
         await asyncio.sleep(0.001)
 
 
@@ -78,12 +78,13 @@ class Rig:
                 await self.export()
             await self.clock.step()
 
-    async def until(self, condition: Callable[[], bool], steps: int = 1000) -> None:
+    async def until(self, condition: Callable[[], bool], steps: int = 2000) -> None:
+        """Let time pass in seconds, so that a request does not take half an hour of it."""
         for _ in range(steps):
             if condition():
                 return
-            await self.clock.step()
-            await asyncio.sleep(0.005)
+            await self.clock.step(1)
+            await asyncio.sleep(0.003)
         raise AssertionError(f"not after {steps} steps; {len(self.server.runs)} runs, {len(self.buried)} buried")
 
 
