@@ -13,6 +13,7 @@ from ganglion_collector.embedded import database_url
 from ganglion_collector.errors import StartError
 from ganglion_collector.home import Home, keep_private
 from ganglion_collector.loading import default_config, load_config
+from ganglion_collector.pipeline import disabled_exporters
 from ganglion_collector.terminal import console
 from rich.console import Console
 from rich.text import Text
@@ -57,6 +58,8 @@ def bring_up(config: list[str], sets: list[str], *, monitoring: bool = True) -> 
     started = start(home, [*wanted, *(f"--config={uri}" for uri in uris), *(f"--set={one}" for one in sets)])
     try:
         addresses = _follow(screen, started)
+        for name, reason in disabled_exporters(loaded).items():
+            screen.print(Text(f"  without {name}: {reason}"), soft_wrap=True)
         trace = _self_test(screen, loaded, addresses)
     except BaseException as error:
         stop_started(started)

@@ -209,6 +209,7 @@ def test_up_brings_everything_and_down_ends_it_even_after_a_kill(ganglion: Insta
     up = ganglion("up")
     assert up.returncode == 0, up.stdout + up.stderr
     assert "Healthy. This self-test went in by OTLP and was read back from PostgreSQL:" in up.stdout
+    assert "\n  without langsmith: no api_key: set LANGSMITH_API_KEY" in up.stdout
     status = json.loads(ganglion("status", "--json").stdout)
     assert status["healthy"] is True
     assert status["addresses"]["otlp/http"] == ganglion.environ["GANGLION_OTLP_HTTP_ENDPOINT"]
