@@ -152,8 +152,26 @@ def _rewritten(headers: _Headers, url: str) -> _Headers:
     return headers
 
 
+def _wrap_innermost(owner: type, name: str, wrapper: Callable[..., object]) -> None:
+    """Wrap a method beneath the wrappers that are there: what an instrumentation adds to a request is seen too.
+
+    And an instrumentation that is taken off takes off the outermost wrapper, which must be its own.
+    """
+    method: Any = owner.__dict__[name]
+    if not _is_wrapped(method):
+        setattr(owner, name, wrapt.FunctionWrapper(method, wrapper))
+        return
+    while _is_wrapped(method.__wrapped__):
+        method = method.__wrapped__
+    method.__wrapped__ = wrapt.FunctionWrapper(method.__wrapped__, wrapper)
+
+
+def _is_wrapped(method: Any) -> bool:
+    return isinstance(method, wrapt.FunctionWrapper)
+
+
 def _gate_urllib3(module: ModuleType) -> None:
-    wrapt.wrap_function_wrapper(module, "HTTPConnectionPool.urlopen", _through_urllib3)
+    _wrap_innermost(module.HTTPConnectionPool, "urlopen", _through_urllib3)
 
 
 def _through_urllib3(
@@ -171,8 +189,8 @@ def _through_urllib3(
 
 
 def _gate_httpx(module: ModuleType) -> None:
-    wrapt.wrap_function_wrapper(module, "HTTPTransport.handle_request", _through_httpx)
-    wrapt.wrap_function_wrapper(module, "AsyncHTTPTransport.handle_async_request", _through_httpx)
+    _wrap_innermost(module.HTTPTransport, "handle_request", _through_httpx)
+    _wrap_innermost(module.AsyncHTTPTransport, "handle_async_request", _through_httpx)
 
 
 def _through_httpx(

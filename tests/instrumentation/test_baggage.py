@@ -10,11 +10,13 @@ import httpx2
 import pytest
 import requests
 import urllib3
+import wrapt
 from ganglion import _baggage
 from ganglion.testing import capture
 from opentelemetry import baggage, context, propagate
 from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
+from opentelemetry.instrumentation.utils import unwrap
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 IDS = "user.id=u%201,tenant.id=t1"
@@ -144,6 +146,25 @@ def instrumented() -> Iterator[None]:
     HTTPXClientInstrumentor().uninstrument()
     HTTPX2ClientInstrumentor().uninstrument()
     RequestsInstrumentor().uninstrument()
+
+
+def test_what_an_instrumentation_that_came_first_adds_is_seen_and_it_goes_alone() -> None:
+    class Client:
+        def send(self, headers: list[str]) -> list[str]:
+            return headers
+
+    def adds(name: str) -> Callable[..., object]:
+        return lambda send, _self, args, _kwargs: send([*args[0], name])
+
+    for name in ("instrumentation", "another"):
+        wrapt.wrap_function_wrapper(Client, "send", adds(name))
+    _baggage._wrap_innermost(Client, "send", adds("gate"))
+
+    assert Client().send([]) == ["another", "instrumentation", "gate"]
+    unwrap(Client, "send")
+    assert Client().send([]) == ["instrumentation", "gate"]
+    unwrap(Client, "send")
+    assert Client().send([]) == ["gate"]
 
 
 @pytest.mark.usefixtures("instrumented")
