@@ -14,7 +14,9 @@ FOLDERS = {
     "ganglion_exporters": ROOT / "exporters" / "ganglion_exporters",
     "ganglion_query": ROOT / "query" / "ganglion_query",
 }
-_CONTRACT = "backoff component endpoint errors langsmith_ids metric_values model_calls otlp otlp_status prices small_server tls"
+_CONTRACT = (
+    "backoff component endpoint errors langsmith_ids metric_values model_calls otlp otlp_status prices small_server tls"
+)
 CONTRACT = tuple(f"ganglion_collector.{name}" for name in _CONTRACT.split())
 ALLOWED = {
     "ganglion": ("ganglion",),

@@ -122,6 +122,15 @@ def test_the_real_root_updates_the_synthetic_one_once() -> None:
     assert [(run.update, run.parent_run_id) for run in third.runs] == [(False, T), (False, T)]
 
 
+@pytest.mark.parametrize(("start", "updates"), [(-SECOND // 2, True), (-2 * SECOND, False)])
+def test_an_id_of_another_time_is_not_given_to_the_real_root(start: int, updates: bool) -> None:
+    first = assembled([draft(1, 0, 10)], root_ids="time")
+    second = assembled([draft(0, None, start)], first.placed, root_ids="time")
+
+    assert_whole(first, second)
+    assert [run.update for run in second.runs] == [updates]
+
+
 def test_a_late_span_hangs_under_what_was_delivered_before() -> None:
     first = assembled([draft(0), draft(1, 0, 10)])
     late = assembled([draft(2, 1, 20), draft(3, 2, 30)], first.placed)

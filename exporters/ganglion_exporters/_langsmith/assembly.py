@@ -33,6 +33,7 @@ __all__ = ["ROOT", "Assembly", "AssemblySettings", "assemble", "is_phantom"]
 ROOT = b""
 """The key of the trace's root among what is known, real or synthetic; a span's key is never empty."""
 _SECOND = 10**9
+_MILLISECOND = 10**6
 _SAME_TIME = 3_600_000
 
 
@@ -213,7 +214,7 @@ class _Placing:
         root = next(iter(self._tree.roots), None)
         before = self._known.get(ROOT)
         if before is not None:
-            if before.synthetic and root is not None and root not in self._given:
+            if before.synthetic and root is not None and root not in self._given and self._fits(root, before.run_id):
                 self._updated = root
                 self._orders[root] = before.dotted_order
             return
@@ -226,6 +227,13 @@ class _Placing:
             self._synthetic = True
             start = self._earliest()
             self._orders[ROOT] = segment(start, self._root_id(b"", start))
+
+    def _fits(self, root: bytes, run_id: UUID) -> bool:
+        """Tell whether a UUIDv7 of the trace's root, made before the root came, has its time: LangSmith looks there."""
+        if self._settings.root_ids == "trace":
+            return True
+        start = self._tree.drafts[root].start
+        return abs((run_id.int >> 80) - start // _MILLISECOND) < _SECOND // _MILLISECOND
 
     def _root_id(self, span: bytes, start: int) -> UUID:
         trace_id = trace_key(next(iter(self._tree.drafts.values())).trace_id)
