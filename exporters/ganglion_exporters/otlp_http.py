@@ -11,10 +11,10 @@ import zstandard
 from ganglion_collector.component import Batch, Config, Duration, ExporterFactory, Signal
 from ganglion_collector.errors import PartialSuccess, RetryableError
 from ganglion_collector.otlp_status import http_export_error, printable
-from ganglion_collector.tls import client_context
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ganglion_exporters import _otlp
+from ganglion_exporters._http import checked_url, new_client
 
 __all__ = ["CompressionParams", "OTLPHTTPConfig", "OTLPHTTPExporter", "factory"]
 
@@ -85,14 +85,8 @@ class OTLPHTTPConfig(_otlp.OTLPExporterConfig):
     @field_validator("endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint")
     @classmethod
     def _check_url(cls, endpoint: str) -> str:
-        if not endpoint:
-            return endpoint
-        try:
-            url = httpx.URL(endpoint)
-        except httpx.InvalidURL as error:
-            raise ValueError(f"not a URL: {error}") from None
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError("not a URL; write scheme, host and port, such as http://tempo:4318")
+        if endpoint:
+            checked_url(endpoint, "write scheme, host and port, such as http://tempo:4318")
         return endpoint
 
     @field_validator("proxy_url")
@@ -139,14 +133,7 @@ class OTLPHTTPExporter:
         self._compress = _compressor(config.compression, config.compression_params.level)
 
     async def start(self) -> None:
-        proxy = self._config.proxy_url
-        self._client = httpx.AsyncClient(
-            headers=_headers(self._config),
-            verify=client_context(self._config.tls),
-            proxy=proxy.get_secret_value() if proxy else None,
-            timeout=None,  # noqa: S113 - one limit for the whole attempt, below
-            follow_redirects=False,
-        )
+        self._client = new_client(_headers(self._config), self._config.tls, self._config.proxy_url)
 
     async def export(self, batch: Batch) -> PartialSuccess | None:
         if self._client is None:

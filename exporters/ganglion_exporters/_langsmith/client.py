@@ -19,8 +19,10 @@ from typing import Any, Literal, TypeAlias, cast
 import httpx
 import orjson
 from ganglion_collector.otlp_status import parse_retry_after, printable
-from ganglion_collector.tls import TLSClientConfig, client_context
+from ganglion_collector.tls import TLSClientConfig
+from pydantic import SecretStr
 
+from ganglion_exporters._http import new_client
 from ganglion_exporters._langsmith import counters, encoding
 from ganglion_exporters._langsmith.encoding import Compression, EncodedRun, EncodingSettings
 from ganglion_exporters._langsmith.pace import Pace
@@ -57,7 +59,7 @@ class ClientSettings:
     requests_per_second: float = 0.0
     largest_field: int = encoding.LARGEST_FIELD
     compression: Compression | None = None
-    proxy: str | None = None
+    proxy_url: SecretStr | None = None
     tls: TLSClientConfig = field(default_factory=TLSClientConfig)
 
 
@@ -130,13 +132,7 @@ class LangSmithClient:
     def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
         self._base = settings.endpoint.rstrip("/")
-        self._http = httpx.AsyncClient(
-            headers=_headers(settings),
-            verify=client_context(settings.tls),
-            proxy=settings.proxy,
-            timeout=None,  # noqa: S113 - one limit for the whole attempt, below
-            follow_redirects=False,
-        )
+        self._http = new_client(_headers(settings), settings.tls, settings.proxy_url)
         self._encoding = EncodingSettings(secrets.token_hex(16), settings.project, settings.largest_field)
         self._pace = Pace(settings.runs_per_second, settings.requests_per_second)
         self._info: ServerInfo | None = None

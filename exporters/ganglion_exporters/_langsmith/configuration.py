@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import httpx
 from ganglion_collector.component import Config, Duration, ExporterConfig
 from ganglion_collector.errors import ConfigError
 from ganglion_collector.prices import load_prices
 from ganglion_collector.tls import TLSClientConfig
 from pydantic import ConfigDict, Field, SecretStr, field_validator
+
+from ganglion_exporters._http import checked_url
 
 __all__ = ["AssemblyConfig", "LangSmithConfig", "RateLimitConfig", "SpoolConfig", "why_disabled"]
 
@@ -108,12 +109,7 @@ class LangSmithConfig(ExporterConfig):
     @field_validator("endpoint")
     @classmethod
     def _check_endpoint(cls, endpoint: str) -> str:
-        try:
-            url = httpx.URL(endpoint)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL; write https://api.smith.langchain.com, or https://host/api/v1") from None
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError("not a URL; write https://api.smith.langchain.com, or https://host/api/v1")
+        url = checked_url(endpoint, "write https://api.smith.langchain.com, or https://host/api/v1")
         if url.userinfo:
             raise ValueError("holds a user or password, which LangSmith does not take; use api_key")
         return endpoint

@@ -126,7 +126,7 @@ def _client_settings(config: LangSmithConfig) -> ClientSettings:
         runs_per_second=config.rate_limit.runs_per_second,
         requests_per_second=config.rate_limit.requests_per_second,
         compression=None if config.compression == "auto" else config.compression,
-        proxy=config.proxy_url.get_secret_value() if config.proxy_url else None,
+        proxy_url=config.proxy_url,
         tls=config.tls,
     )
 

@@ -10,9 +10,9 @@ import httpx
 from ganglion_collector.component import Batch, Signal
 from ganglion_collector.errors import PartialSuccess, RetryableError
 from ganglion_collector.otlp_status import http_export_error, printable
-from ganglion_collector.tls import client_context
 
 from ganglion_exporters import _otlp
+from ganglion_exporters._http import new_client
 from ganglion_exporters._langsmith.configuration import LangSmithConfig
 
 __all__ = ["LangSmithForwarder"]
@@ -34,14 +34,7 @@ class LangSmithForwarder:
         self._client: httpx.AsyncClient | None = None
 
     async def start(self) -> None:
-        proxy = self._config.proxy_url
-        self._client = httpx.AsyncClient(
-            headers=_headers(self._config),
-            verify=client_context(self._config.tls),
-            proxy=proxy.get_secret_value() if proxy else None,
-            timeout=None,  # noqa: S113 - one limit for the whole attempt, below
-            follow_redirects=False,
-        )
+        self._client = new_client(_headers(self._config), self._config.tls, self._config.proxy_url)
 
     async def export(self, batch: Batch) -> PartialSuccess | None:
         if self._client is None:

@@ -17,10 +17,10 @@ from ganglion_collector.component import Batch, ExporterFactory, Signal
 from ganglion_collector.errors import InvalidRequestError, PartialSuccess, PermanentError, RetryableError
 from ganglion_collector.otlp import parse_request
 from ganglion_collector.otlp_status import parse_retry_after, printable
-from ganglion_collector.tls import client_context
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from ganglion_exporters import _otlp
+from ganglion_exporters._http import new_client
 from ganglion_exporters._prometheus.translate import Translator
 from ganglion_exporters.prometheusremotewrite import counters
 from ganglion_exporters.prometheusremotewrite.configuration import PrometheusRemoteWriteConfig, translation_settings
@@ -55,14 +55,7 @@ class PrometheusRemoteWriteExporter:
         self._has_advised = False
 
     async def start(self) -> None:
-        proxy = self._config.proxy_url
-        self._client = httpx.AsyncClient(
-            headers=_headers(self._config),
-            verify=client_context(self._config.tls),
-            proxy=proxy.get_secret_value() if proxy else None,
-            timeout=None,  # noqa: S113 - one limit for the whole attempt, below
-            follow_redirects=False,
-        )
+        self._client = new_client(_headers(self._config), self._config.tls, self._config.proxy_url)
 
     async def export(self, batch: Batch) -> PartialSuccess | None:
         client = self._client

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-import httpx
 from ganglion_collector.component import Config
 from pydantic import Field, SecretStr, field_validator
 
 from ganglion_exporters import _otlp
+from ganglion_exporters._http import checked_url
 from ganglion_exporters._prometheus.names import TranslationStrategy
 from ganglion_exporters._prometheus.translate import TranslationSettings
 
@@ -88,12 +88,7 @@ class PrometheusRemoteWriteConfig(_otlp.OTLPExporterConfig):
     @field_validator("endpoint")
     @classmethod
     def _check_url(cls, endpoint: str) -> str:
-        try:
-            url = httpx.URL(endpoint)
-        except httpx.InvalidURL as error:
-            raise ValueError(f"not a URL: {error}") from None
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError("not a URL; write all of it, such as http://localhost:9090/api/v1/write")
+        checked_url(endpoint, "write all of it, such as http://localhost:9090/api/v1/write")
         return endpoint
 
     @field_validator("headers")
