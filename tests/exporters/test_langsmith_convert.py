@@ -28,13 +28,13 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.exporters.batches import key_values
 from tests.exporters.langsmith_cases import (
     SPAN_ID,
     START,
     TRACE_ID,
     Case,
     genai,
-    key_values,
     langsmith,
     openinference,
     others,

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
-from tests.exporters.langsmith_cases import any_value, key_values
+from tests.exporters.batches import any_value, key_values
 
 NOW = 1_763_650_800_123_456_789
 SPAN = bytes(7) + b"\1"

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.exporters.batches import key_values
 
 START = 1_795_187_488_441_948_928
 TRACE_ID = bytes.fromhex("d1a2515cf141d84290745fc1bb483b54")
@@ -24,30 +26,6 @@ class Case:
     status: "Status.StatusCode.ValueType" = Status.STATUS_CODE_UNSET
     message: str = ""
     resource: Mapping[str, Any] = field(default_factory=dict)
-
-
-def any_value(value: Any) -> AnyValue:
-    match value:
-        case None:
-            return AnyValue()
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case str():
-            return AnyValue(string_value=value)
-        case bytes():
-            return AnyValue(bytes_value=value)
-        case list():
-            return AnyValue(array_value=ArrayValue(values=map(any_value, value)))
-        case _:
-            return AnyValue(kvlist_value=KeyValueList(values=key_values(value)))
-
-
-def key_values(attributes: Mapping[str, Any]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=any_value(value)) for key, value in attributes.items()]
 
 
 def span_of(attributes: Mapping[str, Any], **fields: Any) -> Span:
