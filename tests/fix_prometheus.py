@@ -56,20 +56,21 @@ class RunningPrometheus:
         with urllib.request.urlopen(f"{self.url}{path}?{query}", timeout=10) as answer:
             return json.load(answer)["data"]
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
         """Return the vector that `expression` is now: `metric` (labels) and `value` ([time, text]) of each series.
 
-        A scalar is one series without labels.
+        A scalar is one series without labels. `at` is another time, in Unix seconds.
         """
-        found = self.get("/api/v1/query", query=expression)
+        when = {} if at is None else {"time": str(at)}
+        found = self.get("/api/v1/query", query=expression, **when)
         if found["resultType"] == "scalar":
             return [{"metric": {}, "value": found["result"]}]
         result: list[dict[str, Any]] = found["result"]
         return result
 
-    def value(self, expression: str) -> float:
+    def value(self, expression: str, at: float | None = None) -> float:
         """Return the value of the one series that `expression` is."""
-        (series,) = self.query(expression)
+        (series,) = self.query(expression, at)
         return float(series["value"][1])
 
     def wait_for(self, expression: str, timeout: float = 15.0) -> list[dict[str, Any]]:

@@ -34,6 +34,8 @@ from tests.fix_prometheus import MakePrometheus, RunningPrometheus
 
 S = 10**9
 NOW = time.time_ns() // S * S
+SHORTLY = NOW // S + 5
+"""Unix seconds at which Prometheus is asked: the tests may run long after they were collected."""
 DELTA, CUMULATIVE = 1, 2
 NO_RECORDED_VALUE = 1
 STALE = 0x7FF0_0000_0000_0002
@@ -430,11 +432,11 @@ async def test_prometheus_takes_every_kind(prometheus: MakePrometheus) -> None:
     metrics = (counter(3), gauge(2), histogram(), exponential(), summary())
     async with exporting(server.url, timeout="10s") as exporter:
         assert await exporter.export(batch(*metrics)) is None
-    assert await ask(server.value, 'jobs_total{job="shop"}') == 3
-    assert await ask(server.value, 'wait_seconds_bucket{le="1.0"}') == 3
-    assert await ask(server.value, "histogram_count(size_bytes)") == 6
-    assert await ask(server.value, 'rpc{quantile="0.5"}') == 0.25
-    assert await ask(server.value, 'target_info{host_name="h1"}') == 1
+    assert await ask(server.value, 'jobs_total{job="shop"}', SHORTLY) == 3
+    assert await ask(server.value, 'wait_seconds_bucket{le="1.0"}', SHORTLY) == 3
+    assert await ask(server.value, "histogram_count(size_bytes)", SHORTLY) == 6
+    assert await ask(server.value, 'rpc{quantile="0.5"}', SHORTLY) == 0.25
+    assert await ask(server.value, 'target_info{host_name="h1"}', SHORTLY) == 1
     (found,) = await ask(server.exemplars, "jobs_total")
     assert found["exemplars"][0]["labels"]["trace_id"] == TRACE_ID.hex()
 
@@ -449,16 +451,16 @@ async def test_a_batch_that_prometheus_has_may_come_again(prometheus: MakePromet
         again = await exporter.export(first)
         assert again is None or "out of order" in again.message
         assert await exporter.export(second) is None
-    assert await ask(server.value, "jobs_total") == 2
+    assert await ask(server.value, "jobs_total", SHORTLY) == 2
 
 
 async def test_a_series_that_ended_is_gone_at_once(prometheus: MakePrometheus) -> None:
     server, ask = await receiver(prometheus), partial(asyncio.get_running_loop().run_in_executor, None)
     async with exporting(server.url, timeout="10s") as exporter:
         await exporter.export(batch(gauge(1, at=NOW - 2 * S)))
-        assert await ask(server.value, "depth") == 1
+        assert await ask(server.value, "depth", SHORTLY) == 1
         await exporter.export(batch(gauge(0, at=NOW - S, flags=NO_RECORDED_VALUE)))
-    assert await ask(server.query, "depth") == []
+    assert await ask(server.query, "depth", SHORTLY) == []
 
 
 def test_exemplars_are_sorted_by_time() -> None:
