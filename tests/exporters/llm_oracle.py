@@ -18,6 +18,7 @@ from ganglion_exporters._langsmith.model import Draft, Run
 from ganglion_exporters.langsmith import LangSmithConfig, LangSmithExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.fix_collector import eventually
 from tests.langsmith_server import LangSmithServer
 
 __all__ = ["RECORDINGS", "deliver", "export", "run_program", "runs_of"]
@@ -79,8 +80,13 @@ def runs_of(requests: Iterable[ExportTraceServiceRequest]) -> list[Run]:
     return runs
 
 
-async def export(requests: Sequence[ExportTraceServiceRequest], server: LangSmithServer, folder: Path) -> None:
-    """Give the requests to the exporter, as a worker does, and return when all their spans have arrived."""
+async def export(
+    requests: Sequence[ExportTraceServiceRequest], server: LangSmithServer, folder: Path, *, known: bool = False
+) -> None:
+    """Give the requests to the exporter, as a worker does, and return when all their spans have arrived.
+
+    `known`: the server has all of these runs, and says so of each.
+    """
     quick = {"settle": "50ms", "idle_timeout": "200ms"}
     given = {"endpoint": server.url, "api_key": "key", "project": "oracle", "assembly": quick}
     exporter = LangSmithExporter(LangSmithConfig.model_validate(given))
@@ -91,6 +97,8 @@ async def export(requests: Sequence[ExportTraceServiceRequest], server: LangSmit
     try:
         await exporter.export(make_batch(*requests, signal=Signal.TRACES))
         await asyncio.to_thread(server.wait_for_runs, spans)
+        if known:
+            await asyncio.to_thread(eventually, lambda: [one.status for one in server.requests].count(409) >= spans)
     finally:
         await exporter.shutdown()
 
