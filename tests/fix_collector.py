@@ -1,5 +1,6 @@
 """A collector on free ports from a YAML string: real processes, stopped also when the test fails."""
 
+import contextlib
 import json
 import os
 import select
@@ -135,7 +136,8 @@ class RunningCollector:
     def kill(self, name: str) -> int:
         """Kill a process without warning; return its id."""
         pid = int(self.process(name)["pid"])
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended since
+            os.kill(pid, signal.SIGKILL)
         return pid
 
     def get(self, server: str, path: str = "/") -> tuple[int, str]:
