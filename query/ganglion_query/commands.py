@@ -170,7 +170,7 @@ def _reader() -> "Reader":
         from ganglion_query.langsmith import LangSmith  # noqa: PLC0415
         from ganglion_query.reader import Reader  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        fail(f"reading needs the Python package {error.name}; pip install 'ganglion[postgresql]'")
+        fail(f"reading needs the Python package {error.name}; pip install 'ganglion[query]'")
     return Reader(database_url(os.environ), langsmith=LangSmith.of(os.environ))
 
 

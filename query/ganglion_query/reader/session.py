@@ -1,0 +1,168 @@
+"""A read-only transaction in one database: bounded in time, under a role that can do nothing but read.
+
+What tenants a reader may see is decided by PostgreSQL (row-level security), not by the statements of this package.
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from ganglion_collector.errors import CollectorError
+from psycopg import errors, sql
+from psycopg.rows import class_row, dict_row
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+__all__ = ["EVERYTHING", "Database", "Query", "ReaderError", "Scope", "Session", "open_pool"]
+
+R = TypeVar("R")
+Query = LiteralString | sql.SQL | sql.Composed
+
+_CONNECT_TIMEOUT = 5
+_POOL_PATIENCE = 10.0
+_MOST_WAITING = 100
+
+# The role is taken where it exists and may read here; PostgreSQL itself refuses one that this user may not take.
+_BEGIN = """SELECT set_config('statement_timeout', %(timeout)s, true),
+    set_config('ganglion.tenants', %(tenants)s, true),
+    (SELECT set_config('role', rolname, true) FROM pg_catalog.pg_roles WHERE rolname = %(role)s
+        AND pg_has_role(current_user, oid, 'MEMBER') AND has_table_privilege(oid, to_regclass('spans'), 'SELECT'))"""
+
+
+class ReaderError(CollectorError):
+    """The database cannot be asked; the one-line message names the reason and what to do, and holds no password.
+
+    `busy`: it may work later; `too_long`: the question took longer than it may.
+    """
+
+    def __init__(self, message: str, *, busy: bool = False, too_long: bool = False) -> None:
+        super().__init__(message)
+        self.busy = busy
+        self.too_long = too_long
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose data may be read: those of these tenants, None of all."""
+
+    tenants: tuple[str, ...] | None = None
+
+    @property
+    def role(self) -> str:
+        return "ganglion_reader" if self.tenants is None else "ganglion_tenant_reader"
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One transaction."""
+
+    connection: psycopg.Connection
+
+    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any]) -> list[R]:
+        """Return all rows as `row`, whose fields have the names of the columns."""
+        with self.connection.cursor(row_factory=class_row(row)) as cursor:
+            return cursor.execute(query, arguments).fetchall()
+
+    def dicts(self, query: Query, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, arguments).fetchall()
+
+    def stream(self, row: type[R], query: Query, arguments: Mapping[str, Any]) -> Iterator[R]:
+        """Yield rows one by one, for more of them than memory should hold."""
+        with self.connection.cursor(row_factory=class_row(row)) as cursor:
+            yield from cursor.stream(query, arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Asks one database; no statement takes longer than `timeout` seconds. Without `pool` a connection each time."""
+
+    dsn: str
+    timeout: float = 30.0
+    scope: Scope = EVERYTHING
+    pool: ConnectionPool | None = None
+
+    def within(self, scope: Scope) -> "Database":
+        return replace(self, scope=scope)
+
+    @contextmanager
+    def session(self) -> Generator[Session]:
+        """Begin a transaction; all that is read in it is of one moment per statement.
+
+        Raises:
+            ReaderError: the database cannot be asked, also while the block runs.
+        """
+        try:
+            with self._connection() as connection:
+                self._begin(connection)
+                yield Session(connection)
+        except (PoolTimeout, TooManyRequests):
+            raise ReaderError("too many questions at once; try again in a moment", busy=True) from None
+        except (psycopg.Error, PoolClosed) as error:
+            raise _told(error, self.timeout) from None
+
+    @contextmanager
+    def _connection(self) -> Generator[psycopg.Connection]:
+        if self.pool is not None:
+            with self.pool.connection(_POOL_PATIENCE) as connection:
+                yield connection
+            return
+        with psycopg.connect(self.dsn, connect_timeout=_CONNECT_TIMEOUT) as connection:
+            connection.read_only = True
+            yield connection
+
+    def _begin(self, connection: psycopg.Connection) -> None:
+        arguments = {
+            "timeout": str(round(self.timeout * 1000)),
+            "tenants": _array(self.scope.tenants or ()),
+            "role": self.scope.role,
+        }
+        row = connection.execute(_BEGIN, arguments).fetchone()
+        if self.scope.tenants is not None and (row is None or row[2] is None):
+            raise ReaderError(
+                f"the database has no role {self.scope.role} that may read here, so nobody's data can be kept apart; "
+                "`ganglion status` and docs/operations.md say how it is made"
+            )
+
+
+def _array(items: tuple[str, ...]) -> str:
+    """Return an array of text as PostgreSQL writes it."""
+    quoted = ('"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in items)
+    return "{" + ",".join(quoted) + "}"
+
+
+def open_pool(dsn: str, size: int) -> ConnectionPool:
+    """Return an open pool of at most `size` connections, none of which can write; close it at the end."""
+
+    def configure(connection: psycopg.Connection) -> None:
+        connection.read_only = True
+
+    return ConnectionPool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        max_waiting=_MOST_WAITING,
+        max_idle=300,
+        kwargs={"connect_timeout": _CONNECT_TIMEOUT, "application_name": "ganglion-query"},
+        configure=configure,
+        check=ConnectionPool.check_connection,
+        open=True,
+        name="ganglion-query",
+    )
+
+
+def _told(error: Exception, timeout: float) -> ReaderError:
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn | errors.UndefinedFunction):
+        return ReaderError(
+            "the database holds no telemetry of this version yet; is the collector running, and does it export there?"
+        )
+    if isinstance(error, errors.QueryCanceled):
+        reason = f"PostgreSQL took longer than {timeout:g} s; ask for less, such as a shorter --since"
+        return ReaderError(reason, too_long=True)
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    reason = f"PostgreSQL: {first}; see `ganglion status`, or check GANGLION_DATABASE_URL"
+    return ReaderError(reason, busy=isinstance(error, psycopg.OperationalError))

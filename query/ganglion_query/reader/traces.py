@@ -1,0 +1,40 @@
+"""Spans and logs of one trace."""
+
+from datetime import UTC, datetime, timedelta
+from typing import LiteralString
+
+from ganglion_query.model import LogRow, SpanRow
+from ganglion_query.reader.columns import LOG_COLUMNS, SPAN_COLUMNS
+from ganglion_query.reader.session import Session
+
+__all__ = ["newest_trace", "trace_logs", "trace_spans"]
+
+_SPANS: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM spans s LEFT JOIN resources r ON r.id = s.resource_id
+    WHERE s.trace_id = %(trace_id)s::uuid ORDER BY s.start_time, s.span_id LIMIT %(limit)s"""  # noqa: S608
+
+_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l
+    WHERE l.trace_id = %(trace_id)s::uuid ORDER BY l.timestamp LIMIT %(limit)s"""  # noqa: S608
+
+_NEWEST = """SELECT replace(trace_id::text, '-', '') AS trace_id, start_time FROM spans
+    WHERE start_time > %(since)s ORDER BY start_time DESC LIMIT 1"""
+
+# Ever longer spans of time, so that the usual answer does not cost a scan of the day.
+_WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1))
+
+
+def trace_spans(session: Session, trace_id: str, limit: int) -> list[SpanRow]:
+    """Return at most `limit` spans of a trace, the earliest first."""
+    return session.rows(SpanRow, _SPANS, {"trace_id": trace_id, "limit": limit})
+
+
+def trace_logs(session: Session, trace_id: str, limit: int) -> list[LogRow]:
+    """Return at most `limit` logs of a trace, the earliest first."""
+    return session.rows(LogRow, _LOGS, {"trace_id": trace_id, "limit": limit})
+
+
+def newest_trace(session: Session) -> tuple[str, datetime] | None:
+    """Return the id and the start of the newest span, None if the last day has none."""
+    for window in _WINDOWS:
+        for row in session.dicts(_NEWEST, {"since": datetime.now(UTC) - window}):
+            return row["trace_id"], row["start_time"]
+    return None
