@@ -8,12 +8,14 @@ from psycopg import sql
 __all__ = ["LOG_COLUMNS", "SPAN_COLUMNS", "where"]
 
 LOG_COLUMNS: LiteralString = """l.timestamp, l.level, l.logger, l.message,
-    replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.parent_span_id, l.request_id, l.user_id, l.session_id, l.tenant_id,
+    replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.parent_span_id, l.request_id,
+    l.user_id, l.session_id, l.tenant_id,
     coalesce(l.context, jsonb_build_object()) AS context, coalesce(l.metrics, jsonb_build_object()) AS metrics,
     l.duration_ms, l.cost_usd, l.error, l.stack_trace, l.environment, l.version, l.host, l.service_name"""
 
 SPAN_COLUMNS: LiteralString = """replace(s.trace_id::text, '-', '') AS trace_id,
-    s.span_id, s.parent_span_id, s.name, s.kind, s.service_name, s.start_time, s.end_time, s.duration_ms, s.status, s.status_message,
+    s.span_id, s.parent_span_id, s.name, s.kind, s.service_name,
+    s.start_time, s.end_time, s.duration_ms, s.status, s.status_message,
     coalesce(s.attributes, jsonb_build_object()) AS attributes, coalesce(s.events, jsonb_build_array()) AS events,
     coalesce(s.links, jsonb_build_array()) AS links,
     s.user_id, s.session_id, s.tenant_id, s.request_id, s.scope_name, s.scope_version,
