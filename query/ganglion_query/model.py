@@ -4,14 +4,32 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["LEVELS", "ErrorRow", "LogFilter", "LogRow", "SpanRow", "Spent", "Trace", "parse_trace_id"]
+from ganglion_collector.errors import CollectorError
+
+__all__ = [
+    "LEVELS",
+    "Condition",
+    "ErrorRow",
+    "LogFilter",
+    "LogRow",
+    "NotFoundError",
+    "Operator",
+    "SpanRow",
+    "Spent",
+    "Trace",
+    "parse_trace_id",
+]
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """Of a log, from the least to the most serious."""
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class NotFoundError(CollectorError):
+    """Nothing is stored under that id; the message says so in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +129,10 @@ class ErrorRow:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which logs; None is all. `level` means at least; `search` as in a web search: words, "phrases", or, -not."""
+    """Which logs; None is all.
+
+    `level` means at least; `search` as in a web search: words, "phrases", or, -not; all `conditions` must hold.
+    """
 
     user: str | None = None
     tenant: str | None = None
@@ -120,6 +141,27 @@ class LogFilter:
     since: datetime | None = None
     until: datetime | None = None
     search: str | None = None
+    session: str | None = None
+    request: str | None = None
+    trace: str | None = None
+    logger: str | None = None
+    conditions: Sequence["Condition"] = ()
+
+
+Operator = Literal["=", "!=", ">", ">=", "<", "<=", "~"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """An attribute and what it must be; `~` contains.
+
+    `key` may begin with context., metrics., attributes. or resource., which says where the attribute is; without, it
+    is looked for wherever a log or span may have it.
+    """
+
+    key: str
+    operator: Operator
+    value: str
 
 
 def parse_trace_id(text: str) -> str:

@@ -6,24 +6,9 @@ from datetime import datetime
 from typing import Literal
 
 from ganglion_query.answers.period import Period
-from ganglion_query.model import Spent
+from ganglion_query.model import Condition, Spent
 
-__all__ = ["Condition", "TraceFilter", "TracePage", "TraceSummary"]
-
-Operator = Literal["=", "!=", ">", ">=", "<", "<=", "~"]
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """An attribute and what it must be; `~` contains.
-
-    `key` may be a column's name or begin with context., metrics., attributes. or resource.; without, it is looked for
-    in all.
-    """
-
-    key: str
-    operator: Operator
-    value: str
+__all__ = ["TraceFilter", "TracePage", "TraceSummary"]
 
 
 @dataclass(frozen=True, slots=True)
