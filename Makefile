@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PAGE := $(BIN)/python query/web/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test check format bench docs build lock clean
+.PHONY: help up down demo page test check format bench docs build lock clean
 
 help: ## Show this list.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
@@ -18,6 +19,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 up: $(STAMP) ## Start PostgreSQL, the collector and, where installed, Prometheus, until healthy.
+	@$(PAGE) || echo "Starting without the page; once that is mended: make page" >&2
 	@$(BIN)/ganglion up
 
 down: $(STAMP) ## Stop everything; data stays.
@@ -26,7 +28,10 @@ down: $(STAMP) ## Stop everything; data stays.
 demo: $(STAMP) ## Send real requests through an instrumented service and show a trace.
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: $(STAMP) ## Run the tests; ARGS= goes to pytest.
+page: $(STAMP) ## Build the web page, where its sources have changed.
+	@$(PAGE)
+
+test: page ## Run the tests; ARGS= goes to pytest.
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## Lint, type-check, and check layers, documents and shipped configurations.
@@ -35,6 +40,8 @@ check: $(STAMP) ## Lint, type-check, and check layers, documents and shipped con
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_docs.py
+	$(PAGE) check
+	$(PAGE) test
 	@if command -v promtool >/dev/null && command -v amtool >/dev/null; \
 	then $(BIN)/python -m pytest -q tests/deploy/test_rules.py tests/deploy/test_alertmanager.py::test_the_configuration_is_valid; \
 	else echo "Alerts are not checked; for that: apt-get install prometheus prometheus-alertmanager"; fi
@@ -52,7 +59,7 @@ docs: $(STAMP) ## Rewrite what is generated: parts of the documents, Grafana's d
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m deploy.grafana.boards
 
-build: $(STAMP) ## Build the wheel and check it in a bare environment.
+build: page ## Build the wheel, the page in it, and check it in a bare environment.
 	@$(BIN)/python -m hatchling build -t wheel
 	@$(BIN)/python -m pytest -q tests/test_packaging.py
 
@@ -61,4 +68,4 @@ lock: $(STAMP) ## Pin all dependencies again.
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --all-extras --group dev --group bench -o requirements.lock pyproject.toml
 
 clean: ## Remove the environment and caches; data stays.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build query/web/node_modules query/web/.npm query/ganglion_query/_page
