@@ -1,17 +1,21 @@
-"""What the calls of models in a trace cost: as a span says, else by list prices from the tokens that it tells."""
+"""What the calls of models in a trace cost.
+
+As a span says, else by list prices from the tokens that it tells, else as its logs say.
+"""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from ganglion_collector.model_calls import USAGE, computed_cost, models_of, provider_of, read_usage
 from ganglion_collector.prices import Prices, default_prices
 
-from ganglion_query.model import SpanRow, Spent
+from ganglion_query.model import LogRow, SpanRow, Spent
 
-__all__ = ["dollars", "total", "with_costs"]
+__all__ = ["calls_of", "dollars", "told_by_logs", "total", "trace_cost", "usage_of", "with_costs"]
 
 # Where langsmith's, OpenLLMetry's and OpenInference's users say it themselves, which wins.
 _GIVEN = ("langsmith.metadata.", "traceloop.association.properties.")
@@ -31,22 +35,74 @@ def with_costs(spans: Sequence[SpanRow], prices: Prices | None = None) -> list[S
     ]
 
 
-def total(spans: Sequence[SpanRow]) -> Spent | None:
-    """Return what all of `spans` cost, None if nothing is known.
+def trace_cost(spans: Sequence[SpanRow], logs: Sequence[LogRow]) -> Spent | None:
+    """Return what a trace cost, None if nothing is known; every call once.
 
-    A span above others with a cost repeats theirs: an agent's, a chain's or a second instrumentation's.
+    This is the rule, here and wherever costs are added up:
+
+    1. A span costs what it says or what list prices make of its tokens (`with_costs`), else what its logs say.
+    2. What logs of one span say is added up for each message; messages that say the same sum tell of the same call
+       (`generation_complete`, then `question_answered`), others of another. Logs of no span are taken together too.
+    3. A span above others with a cost repeats theirs (an agent's, a chain's, a second instrumentation's, the log of a
+       whole request): it is not counted. So is one that is not here, but is named as a parent and by logs.
     """
-    by_id = {span.span_id: span for span in spans}
+    told = told_by_logs(logs)
+    known = [(span.span_id, span.parent_span_id, span.cost or told.pop(span.span_id, None)) for span in spans]
+    parents = {log.span_id or "": log.parent_span_id for log in logs}
+    absent = [(span_id, parents.get(span_id), cost) for span_id, cost in told.items()]
+    return _sum(_counted([*known, *absent]))
+
+
+def told_by_logs(logs: Sequence[LogRow]) -> dict[str, Spent]:
+    """Return what logs say that each span cost, by its id; `""` is of logs without a span."""
+    amounts: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for log in logs:
+        if _is_amount(log.cost_usd):
+            amounts[log.span_id or ""][log.message or ""].append(log.cost_usd)
+    return {
+        span_id: Spent(math.fsum({round(math.fsum(one), 12) for one in messages.values()}), is_computed=False)
+        for span_id, messages in amounts.items()
+    }
+
+
+def total(spans: Sequence[SpanRow]) -> Spent | None:
+    """Return what all of `spans` cost without what logs say, None if nothing is known."""
+    return trace_cost(spans, ())
+
+
+def calls_of(spans: Sequence[SpanRow], telling: Iterable[str]) -> set[str]:
+    """Return which of the spans `telling` something of a call say it first: those above no other of them."""
+    told = set(telling)
+    cost = Spent(0, is_computed=False)
+    return set(_counted((span.span_id, span.parent_span_id, cost if span.span_id in told else None) for span in spans))
+
+
+def usage_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a span's tokens and costs as LangSmith's `usage_metadata`, empty where it tells none."""
+    if _TELLING.isdisjoint(attributes):
+        return {}
+    return read_usage(attributes, [attributes.get(name) for name in _WHOLE], _parsed)
+
+
+def _counted(calls: Iterable[tuple[str, str | None, Spent | None]]) -> dict[str, Spent]:
+    """Return the costs (span, parent, cost) that do not repeat those of spans below, by span."""
+    known = list(calls)
+    above = {span_id: parent or "" for span_id, parent, _ in known}
     repeating: set[str] = set()
-    for span in spans:
-        above = by_id.get(span.parent_span_id or "") if span.cost is not None else None
-        while above is not None and above.span_id not in repeating:
-            repeating.add(above.span_id)
-            above = by_id.get(above.parent_span_id or "")
-    counted = [span.cost for span in spans if span.cost is not None and span.span_id not in repeating]
-    if not counted:
+    for span_id, _, cost in known:
+        parent = above[span_id] if cost is not None else ""
+        while parent and parent not in repeating:
+            repeating.add(parent)
+            parent = above.get(parent, "")
+    return {span_id: cost for span_id, _, cost in known if cost is not None and span_id not in repeating}
+
+
+def _sum(costs: Mapping[str, Spent]) -> Spent | None:
+    if not costs:
         return None
-    return Spent(round(math.fsum(one.usd for one in counted), 12), any(one.is_computed for one in counted))
+    return Spent(
+        round(math.fsum(one.usd for one in costs.values()), 12), any(one.is_computed for one in costs.values())
+    )
 
 
 def dollars(spent: Spent) -> str:
@@ -56,7 +112,7 @@ def dollars(spent: Spent) -> str:
 
 
 def _cost(attributes: Mapping[str, Any], prices: Prices | None) -> Spent | None:
-    usage = read_usage(attributes, [attributes.get(name) for name in _WHOLE], _parsed)
+    usage = usage_of(attributes)
     given = [usage[name] for name in ("input_cost", "output_cost") if _is_amount(usage.get(name))]
     amount: Any = usage.get("total_cost", math.fsum(given) if given else None)
     if _is_amount(amount):
@@ -86,5 +142,5 @@ def _parsed(value: object) -> object:
         return None
 
 
-def _is_amount(value: Any) -> bool:
+def _is_amount(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ganglion_query.model import LogRow, SpanRow, Trace
 
-__all__ = ["Branch", "Forest", "Root", "grow"]
+__all__ = ["Branch", "Forest", "Placed", "Root", "grow", "walk"]
 
 
 class Root(Enum):
@@ -41,6 +41,25 @@ class Forest:
 
     roots: Sequence[tuple[Branch, Root]]
     loose: Sequence[LogRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A span in tree order; `depth` 0 is a root, and `why` it is one."""
+
+    branch: Branch
+    depth: int
+    why: Root
+
+
+def walk(forest: Forest) -> Iterator[Placed]:
+    """Yield every span, parents before their children, brothers in time order; without recursion."""
+    waiting = [Placed(branch, 0, why) for branch, why in reversed(forest.roots)]
+    while waiting:
+        placed = waiting.pop()
+        yield placed
+        below = sorted(placed.branch.children, key=_time, reverse=True)
+        waiting += [Placed(child, placed.depth + 1, Root.REAL) for child in below]
 
 
 def grow(trace: Trace) -> Forest:
