@@ -15,12 +15,13 @@ from ganglion_collector.prices import Prices, default_prices
 
 from ganglion_query.model import LogRow, SpanRow, Spent
 
-__all__ = ["calls_of", "dollars", "told_by_logs", "total", "trace_cost", "usage_of", "with_costs"]
+__all__ = ["TELLING", "calls_of", "dollars", "told_by_logs", "total", "trace_cost", "usage_of", "with_costs"]
 
 # Where langsmith's, OpenLLMetry's and OpenInference's users say it themselves, which wins.
 _GIVEN = ("langsmith.metadata.", "traceloop.association.properties.")
 _WHOLE = ("langsmith.usage_metadata", *(f"{prefix}usage_metadata" for prefix in _GIVEN))
-_TELLING = USAGE | {*_WHOLE}
+TELLING = USAGE | {*_WHOLE}
+"""Attributes that tell tokens or a cost."""
 
 
 def with_costs(spans: Sequence[SpanRow], prices: Prices | None = None) -> list[SpanRow]:
@@ -30,7 +31,7 @@ def with_costs(spans: Sequence[SpanRow], prices: Prices | None = None) -> list[S
         ConfigError: the file of own prices is wrong.
     """
     return [
-        span if _TELLING.isdisjoint(span.attributes) else replace(span, cost=_cost(span.attributes, prices))
+        span if TELLING.isdisjoint(span.attributes) else replace(span, cost=_cost(span.attributes, prices))
         for span in spans
     ]
 
@@ -79,7 +80,7 @@ def calls_of(spans: Sequence[SpanRow], telling: Iterable[str]) -> set[str]:
 
 def usage_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a span's tokens and costs as LangSmith's `usage_metadata`, empty where it tells none."""
-    if _TELLING.isdisjoint(attributes):
+    if TELLING.isdisjoint(attributes):
         return {}
     return read_usage(attributes, [attributes.get(name) for name in _WHOLE], _parsed)
 
