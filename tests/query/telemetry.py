@@ -27,6 +27,9 @@ class Sent:
     service: str = "shop"
     spans: list[Span] = field(default_factory=list[Span])
     logs: list[LogRecord] = field(default_factory=list[LogRecord])
+    version: str = "1.2.0"
+    logger: str = ""
+    """By default `<service>.app`."""
 
 
 def attributes(values: Mapping[str, str | int | float]) -> list[KeyValue]:
@@ -92,7 +95,7 @@ def log(
 
 
 def _requests(sent: Sent) -> Sequence[tuple[Signal, Request]]:
-    resource = attributes({"service.name": sent.service, "service.version": "1.2.0"})
+    resource = attributes({"service.name": sent.service, "service.version": sent.version})
     traces, logs = ExportTraceServiceRequest(), ExportLogsServiceRequest()
     spans_of = traces.resource_spans.add()
     spans_of.resource.attributes.extend(resource)
@@ -100,7 +103,7 @@ def _requests(sent: Sent) -> Sequence[tuple[Signal, Request]]:
     logs_of = logs.resource_logs.add()
     logs_of.resource.attributes.extend(resource)
     scope_logs = logs_of.scope_logs.add()
-    scope_logs.scope.name = f"{sent.service}.app"
+    scope_logs.scope.name = sent.logger or f"{sent.service}.app"
     scope_logs.log_records.extend(sent.logs)
     return [(Signal.TRACES, traces), (Signal.LOGS, logs)]
 
