@@ -1,11 +1,19 @@
 """What was logged, and what went wrong: logs and errors, newest first, page by page."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
 
-from ganglion_query.model import ErrorRow, LogRow
+from ganglion_query import cursors
+from ganglion_query.model import ErrorRow, LogFilter, LogRow
+from ganglion_query.reader import Reader, logs
+from ganglion_query.reader.logs import ErrorFilter, PlacedError, PlacedLog
 
-__all__ = ["ErrorPage", "LogPage"]
+__all__ = ["ErrorFilter", "ErrorPage", "LogPage", "list_errors", "search_logs"]
+
+_PLACE = re.compile(r"((log|span) )?\(\d{1,9},\d{1,5}\)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +30,47 @@ class ErrorPage:
 
     items: Sequence[ErrorRow]
     next: str | None
+
+
+def search_logs(reader: Reader, wanted: LogFilter, limit: int = 100, cursor: str | None = None) -> LogPage:
+    """Return logs, newest first.
+
+    Raises:
+        ValueError: the cursor is not one of this list, or a condition cannot be.
+    """
+    with reader.session() as session:
+        found = logs.logs(session, wanted, limit + 1, _place(cursor))
+    items = [LogRow(**_fields(LogRow, row)) for row in found[:limit]]
+    return LogPage(items, _next(found, limit))
+
+
+def list_errors(reader: Reader, wanted: ErrorFilter, limit: int = 50, cursor: str | None = None) -> ErrorPage:
+    """Return errors, newest first: logs from ERROR on, and failed spans that no such log explains.
+
+    Raises:
+        ValueError: the cursor is not one of this list.
+    """
+    with reader.session() as session:
+        found = logs.errors(session, wanted, limit + 1, _place(cursor))
+    items = [ErrorRow(**_fields(ErrorRow, row)) for row in found[:limit]]
+    return ErrorPage(items, _next(found, limit))
+
+
+def _fields(row: type, of: Any) -> dict[str, Any]:
+    return {field.name: getattr(of, field.name) for field in fields(row)}
+
+
+def _next(found: Sequence[PlacedLog | PlacedError], limit: int) -> str | None:
+    if len(found) <= limit:
+        return None
+    last = found[limit - 1]
+    return cursors.encode(last.timestamp.isoformat(), last.place)
+
+
+def _place(cursor: str | None) -> tuple[datetime, str] | None:
+    if cursor is None:
+        return None
+    time, place = cursors.decode(cursor, str, str)
+    if not _PLACE.fullmatch(place):
+        raise ValueError(cursors.FOREIGN)
+    return cursors.moment(time), place

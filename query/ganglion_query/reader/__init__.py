@@ -81,7 +81,7 @@ class Reader:
     ) -> Sequence[ErrorRow]:
         """Return errors, newest first, from `since` up to and without `until`."""
         with self.session() as session:
-            return logs.errors(session, user, since, until, limit)
+            return logs.errors(session, logs.ErrorFilter(user=user, since=since, until=until), limit)
 
     def logs(self, wanted: LogFilter, limit: int = 100) -> Sequence[LogRow]:
         """Return logs, newest first."""

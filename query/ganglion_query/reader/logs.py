@@ -1,7 +1,7 @@
 """Logs, newest first, and errors: logs from ERROR on, and failed spans that no such log explains."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,58 +9,124 @@ from psycopg import sql
 
 from ganglion_query.model import LEVELS, ErrorRow, LogFilter, LogRow
 from ganglion_query.reader.columns import LOG_COLUMNS, where
+from ganglion_query.reader.conditions import LOGS, all_of
 from ganglion_query.reader.session import Session
 
-__all__ = ["errors", "logs"]
+__all__ = ["ErrorFilter", "PlacedError", "PlacedLog", "arguments_of", "errors", "logs"]
 
-_LOGS = sql.SQL(f"SELECT {LOG_COLUMNS} FROM logs l WHERE {{where}} ORDER BY l.timestamp DESC LIMIT %(limit)s")  # noqa: S608
+
+@dataclass(frozen=True, slots=True)
+class PlacedLog(LogRow):
+    """A log and where it lies in its table, which orders those of one time."""
+
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedError(ErrorRow):
+    """An error and what orders those of one time."""
+
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFilter:
+    """Which errors; None is all. `until` is excluded."""
+
+    user: str | None = None
+    tenant: str | None = None
+    service: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+# A time lies in one partition, so a place within it tells rows of one time apart.
+_LOGS = sql.SQL(f"""SELECT {LOG_COLUMNS}, l.ctid::text AS place FROM logs l
+    WHERE {{where}} ORDER BY l.timestamp DESC, l.ctid DESC LIMIT %(limit)s""")  # noqa: S608
+_AFTER = sql.SQL("l.timestamp <= %(after)s AND (l.timestamp, l.ctid) < (%(after)s, %(place)s::tid)")
 
 # A failed span is told only where no log of it is an error: that log says more.
 _ERRORS = sql.SQL("""SELECT * FROM (
     SELECT l.timestamp, 'log' AS kind, l.level, l.service_name, l.user_id,
-        replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.logger AS source, l.message, l.error
-    FROM logs l WHERE l.level IN ('ERROR', 'CRITICAL') AND {logs} ORDER BY l.timestamp DESC LIMIT %(limit)s
+        replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.logger AS source, l.message, l.error,
+        'log ' || l.ctid::text AS place
+    FROM logs l WHERE l.level IN ('ERROR', 'CRITICAL') AND {logs} ORDER BY l.timestamp DESC, place DESC LIMIT %(limit)s
 ) AS failed_logs UNION ALL SELECT * FROM (
     SELECT s.start_time, 'span', NULL, s.service_name, s.user_id,
         replace(s.trace_id::text, '-', ''), s.span_id, s.name, s.status_message,
         (SELECT concat_ws(': ', e -> 'attributes' ->> 'exception.type', e -> 'attributes' ->> 'exception.message')
-            FROM jsonb_array_elements(s.events) e WHERE e ->> 'name' = 'exception' LIMIT 1)
+            FROM jsonb_array_elements(s.events) e WHERE e ->> 'name' = 'exception' LIMIT 1),
+        'span ' || s.ctid::text AS place
     FROM spans s WHERE s.status = 'ERROR' AND {spans} AND NOT EXISTS (
-        SELECT FROM logs l WHERE l.trace_id = s.trace_id AND l.span_id = s.span_id AND l.level IN ('ERROR', 'CRITICAL'))
-    ORDER BY s.start_time DESC LIMIT %(limit)s
-) AS failed_spans ORDER BY 1 DESC LIMIT %(limit)s""")
+        SELECT FROM logs l WHERE l.trace_id = s.trace_id AND l.span_id = s.span_id AND l.level IN ('ERROR', 'CRITICAL')
+            AND l.timestamp >= s.start_time - interval '1 hour' AND l.timestamp < s.start_time + interval '1 day')
+    ORDER BY s.start_time DESC, place DESC LIMIT %(limit)s
+) AS failed_spans ORDER BY 1 DESC, place DESC LIMIT %(limit)s""")
+_LOG_ERRORS_AFTER = sql.SQL(
+    "l.timestamp <= %(after)s AND (l.timestamp < %(after)s OR 'log ' || l.ctid::text < %(place)s)"
+)
+_SPAN_ERRORS_AFTER = sql.SQL(
+    "s.start_time <= %(after)s AND (s.start_time < %(after)s OR 'span ' || s.ctid::text < %(place)s)"
+)
 
 # Logs come newest first from ever longer spans of time, so that a short answer does not cost a scan of the day.
-_WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4))
+_WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1))
 
 
 def errors(
-    session: Session, user: str | None, since: datetime | None, until: datetime | None, limit: int
-) -> Sequence[ErrorRow]:
-    """Return errors, newest first, from `since` up to and without `until`."""
-    arguments = {"user": user, "since": since, "until": until, "limit": limit}
-    query = _ERRORS.format(logs=where("l", "timestamp", arguments), spans=where("s", "start_time", arguments))
-    return session.rows(ErrorRow, query, arguments)
-
-
-def logs(session: Session, wanted: LogFilter, limit: int) -> Sequence[LogRow]:
-    """Return logs, newest first."""
+    session: Session, wanted: ErrorFilter, limit: int, after: tuple[datetime, str] | None = None
+) -> Sequence[PlacedError]:
+    """Return errors, newest first; with `after` those behind that time and place."""
     arguments: dict[str, Any] = {**asdict(wanted), "limit": limit}
-    arguments["levels"] = None if wanted.level is None else list(LEVELS[LEVELS.index(wanted.level) :])
-    rows: Sequence[LogRow] = ()
-    for since in _beginnings(wanted):
+    of_logs: sql.Composable = where("l", "timestamp", arguments)
+    of_spans: sql.Composable = where("s", "start_time", arguments)
+    if after is not None:
+        arguments["after"], arguments["place"] = after
+        of_logs, of_spans = _both(of_logs, _LOG_ERRORS_AFTER), _both(of_spans, _SPAN_ERRORS_AFTER)
+    return session.rows(PlacedError, _ERRORS.format(logs=of_logs, spans=of_spans), arguments)
+
+
+def _both(one: sql.Composable, other: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} AND {}").format(one, other)
+
+
+def logs(
+    session: Session, wanted: LogFilter, limit: int, after: tuple[datetime, str] | None = None
+) -> Sequence[PlacedLog]:
+    """Return logs, newest first; with `after` those behind that time and place.
+
+    Raises:
+        ValueError: a condition cannot be.
+    """
+    arguments = arguments_of(wanted)
+    arguments["limit"] = limit
+    conditions = all_of(wanted.conditions, LOGS, arguments)
+    if after is not None:
+        arguments["after"], arguments["place"] = after
+        conditions.append(_AFTER)
+    newest = after[0] if after is not None else wanted.until or datetime.now(UTC)
+    rows: Sequence[PlacedLog] = ()
+    for since in _beginnings(wanted, newest):
         arguments["since"] = since
-        rows = session.rows(LogRow, _LOGS.format(where=where("l", "timestamp", arguments)), arguments)
+        times = where("l", "timestamp", arguments)
+        query = _LOGS.format(where=sql.SQL(" AND ").join([times, *conditions]))
+        rows = session.rows(PlacedLog, query, arguments)
         if len(rows) == limit:
             break
     return rows
 
 
-def _beginnings(wanted: LogFilter) -> Iterator[datetime | None]:
+def arguments_of(wanted: LogFilter) -> dict[str, Any]:
+    """Return the values of a filter by the names that `where` knows."""
+    arguments = {name: value for name, value in asdict(wanted).items() if name != "conditions"}
+    arguments["levels"] = None if wanted.level is None else list(LEVELS[LEVELS.index(wanted.level) :])
+    return arguments
+
+
+def _beginnings(wanted: LogFilter, newest: datetime) -> Iterator[datetime | None]:
     """Yield the times to begin at until there is enough; the last one is what was asked for."""
-    if wanted.user is None and wanted.search is None:
-        end = wanted.until or datetime.now(UTC)
+    if wanted.user is None and wanted.request is None and wanted.trace is None:
         for window in _WINDOWS:
-            if wanted.since is None or wanted.since < end - window:
-                yield end - window
+            if wanted.since is None or wanted.since < newest - window:
+                yield newest - window
     yield wanted.since

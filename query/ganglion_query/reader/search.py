@@ -1,0 +1,236 @@
+"""Traces of a list: which ones meet a filter, page by page, and what a line of the list says of each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from ganglion_query.model import Condition, LogRow, SpanRow
+from ganglion_query.reader.columns import LOG_COLUMNS, SPAN_COLUMNS, where
+from ganglion_query.reader.conditions import LOGS, SPANS, Source, all_of
+from ganglion_query.reader.session import Session
+
+__all__ = ["Found", "TraceCriteria", "TraceRow", "find", "priced", "trace_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCriteria:
+    """Which traces: each criterion is met by some span (conditions: or log) of the trace in the time.
+
+    `service`, `operation`, `layer` name one span; the durations (ms) are that span's, else the root's.
+    """
+
+    since: datetime
+    until: datetime
+    service: str | None = None
+    operation: str | None = None
+    layer: str | None = None
+    user: str | None = None
+    tenant: str | None = None
+    session: str | None = None
+    failed: bool | None = None
+    min_duration: float | None = None
+    max_duration: float | None = None
+    conditions: Sequence[Condition] = ()
+
+    @property
+    def names_a_span(self) -> bool:
+        return any(name is not None for name in (self.service, self.operation, self.layer))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A trace that meets the criteria, and what it is listed by: start and duration (ms) of the span it met them with."""
+
+    trace_id: str
+    start_time: datetime
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """What is stored of one trace, added up; `services` counts spans."""
+
+    trace_id: str
+    start_time: datetime
+    end_time: datetime
+    root_service: str | None
+    root_name: str | None
+    root_status: str
+    span_count: int
+    error_count: int
+    log_count: int
+    services: Mapping[str, int]
+    user_id: str | None
+    tenant_id: str | None
+    first_error: str | None
+
+
+_SPAN: Mapping[str, LiteralString] = {
+    "service": "s.service_name = %(service)s",
+    "operation": "s.name = %(operation)s",
+    "layer": "s.attributes ->> 'rag.layer' = %(layer)s",
+    "min_duration": "s.duration_ms >= %(min_duration)s",
+    "max_duration": "s.duration_ms <= %(max_duration)s",
+}
+_TRACE: Mapping[str, LiteralString] = {
+    "user": "s.trace_id IN (SELECT x.trace_id FROM spans x WHERE x.user_id = %(user)s AND {x})",
+    "tenant": "s.trace_id IN (SELECT x.trace_id FROM spans x WHERE x.tenant_id = %(tenant)s AND {x})",
+    "session": "s.trace_id IN (SELECT x.trace_id FROM spans x WHERE x.session_id = %(session)s AND {x})",
+}
+# A root is where a request comes in: no parent at all, or one that is not here (of a caller that sends no spans).
+_IS_ROOT: LiteralString = """(s.parent_span_id IS NULL OR s.kind IN ('SERVER', 'CONSUMER') AND NOT EXISTS (
+    SELECT FROM spans p WHERE p.trace_id = s.trace_id AND p.span_id = s.parent_span_id
+        AND p.start_time > s.start_time - interval '1 hour' AND p.start_time < s.start_time + interval '1 minute'))"""
+_FAILED_TRACE: LiteralString = "s.trace_id IN (SELECT x.trace_id FROM spans x WHERE x.status = 'ERROR' AND {x})"
+
+_NEWEST = sql.SQL("""SELECT replace(s.trace_id::text, '-', '') AS trace_id, max(s.start_time) AS start_time,
+        coalesce(max(s.duration_ms), 0) AS duration_ms
+    FROM spans s WHERE {where} GROUP BY s.trace_id {after} ORDER BY max(s.start_time) DESC, s.trace_id DESC
+    LIMIT %(limit)s""")
+_SLOWEST = sql.SQL("""SELECT replace(s.trace_id::text, '-', '') AS trace_id, max(s.start_time) AS start_time,
+        max(s.duration_ms) AS duration_ms
+    FROM spans s WHERE s.duration_ms IS NOT NULL AND {where} GROUP BY s.trace_id {after}
+    ORDER BY max(s.duration_ms) DESC, s.trace_id DESC LIMIT %(limit)s""")
+_AFTER_TIME = sql.SQL("HAVING (max(s.start_time), s.trace_id) < (%(after)s, %(after_trace)s::uuid)")
+_AFTER_DURATION = sql.SQL("HAVING (max(s.duration_ms), s.trace_id) < (%(after)s, %(after_trace)s::uuid)")
+
+# A trace of a list is looked for around its place in it, so that only the partitions of that time are read.
+_MARGIN = timedelta(hours=6)
+
+_ROWS: LiteralString = """WITH found AS (
+        SELECT * FROM spans
+        WHERE trace_id = ANY(%(traces)s::uuid[]) AND start_time >= %(since)s AND start_time < %(until)s),
+    names AS (SELECT trace_id, jsonb_object_agg(coalesce(service_name, ''), count) AS services FROM (
+        SELECT trace_id, service_name, count(*) FROM found GROUP BY 1, 2) AS counted GROUP BY 1),
+    told AS (SELECT trace_id, count(*) FROM logs WHERE trace_id = ANY(%(traces)s::uuid[])
+        AND timestamp >= %(since)s AND timestamp < %(until)s GROUP BY 1)
+    SELECT replace(f.trace_id::text, '-', '') AS trace_id, min(f.start_time) AS start_time,
+        max(coalesce(f.end_time, f.start_time)) AS end_time,
+        (array_agg(f.service_name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_service,
+        (array_agg(f.name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_name,
+        (array_agg(f.status ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_status,
+        count(*) AS span_count, count(*) FILTER (WHERE f.status = 'ERROR') AS error_count,
+        coalesce((SELECT t.count FROM told t WHERE t.trace_id = f.trace_id), 0) AS log_count,
+        (SELECT n.services FROM names n WHERE n.trace_id = f.trace_id) AS services,
+        min(f.user_id) AS user_id, min(f.tenant_id) AS tenant_id,
+        (array_agg(coalesce(nullif(f.status_message, ''), f.name) ORDER BY f.start_time DESC)
+            FILTER (WHERE f.status = 'ERROR'))[1] AS first_error
+    FROM found f GROUP BY f.trace_id"""
+
+_PRICED: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM (
+        SELECT trace_id, span_id, parent_span_id, name, kind, service_name, start_time, end_time, duration_ms, status,
+            status_message, CASE WHEN attributes ?| %(telling)s THEN attributes END AS attributes, NULL::jsonb AS events,
+            NULL::jsonb AS links, user_id, session_id, tenant_id, request_id, scope_name, scope_version, resource_id
+        FROM spans WHERE trace_id = ANY(%(traces)s::uuid[]) AND start_time >= %(since)s AND start_time < %(until)s
+        LIMIT %(limit)s) AS s LEFT JOIN resources r ON false"""  # noqa: S608
+_COST_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l WHERE l.trace_id = ANY(%(traces)s::uuid[])
+    AND l.cost_usd IS NOT NULL AND l.timestamp >= %(since)s AND l.timestamp < %(until)s LIMIT %(limit)s"""  # noqa: S608
+_MOST_PRICED = 20_000
+
+# The newest come from ever longer spans of time, so that a short answer does not cost a scan of the day.
+_WINDOWS = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
+
+
+def find(
+    session: Session, wanted: TraceCriteria, limit: int, *, slowest: bool, after: tuple[Any, str] | None = None
+) -> Sequence[Found]:
+    """Return traces, the newest or slowest first; with `after` those behind that start or duration, and trace id.
+
+    Raises:
+        ValueError: a condition cannot be.
+    """
+    arguments: dict[str, Any] = {name: getattr(wanted, name) for name in (*_SPAN, *_TRACE)}
+    arguments |= {"limit": limit, "until": wanted.until}
+    if after is not None:
+        arguments["after"], arguments["after_trace"] = after
+    fixed = list(_fixed(wanted, arguments))
+    statement, having = (_SLOWEST, _AFTER_DURATION) if slowest else (_NEWEST, _AFTER_TIME)
+    found: Sequence[Found] = ()
+    for since in [wanted.since] if slowest else _beginnings(wanted, after):
+        arguments["since"] = since
+        conditions = sql.SQL(" AND ").join([where("s", "start_time", {"since": since, "until": wanted.until}), *fixed])
+        query = statement.format(where=conditions, after=having if after else sql.SQL(""))
+        found = session.rows(Found, query, arguments)
+        if len(found) == limit:
+            break
+    return found
+
+
+def _fixed(wanted: TraceCriteria, arguments: dict[str, Any]) -> Iterator[sql.Composable]:
+    times = where("x", "start_time", {"since": wanted.since, "until": wanted.until})
+    for name, text in _SPAN.items():
+        if arguments[name] is not None:
+            yield sql.SQL(text)
+    if not wanted.names_a_span:
+        yield sql.SQL(_IS_ROOT)
+    for name, text in _TRACE.items():
+        if arguments[name] is not None:
+            yield sql.SQL(text).format(x=times)
+    if wanted.failed is not None:
+        yield _outcome(wanted, times)
+    for one in wanted.conditions:
+        yield _some_row(one, arguments)
+
+
+def _outcome(wanted: TraceCriteria, times: sql.Composable) -> sql.Composable:
+    if wanted.names_a_span:
+        return sql.SQL("s.status = 'ERROR'" if wanted.failed else "s.status <> 'ERROR'")
+    return sql.SQL(_FAILED_TRACE if wanted.failed else f"NOT {_FAILED_TRACE}").format(x=times)
+
+
+def _some_row(wanted: Condition, arguments: dict[str, Any]) -> sql.Composable:
+    """Return that a span or a log of the trace meets a condition."""
+    parts = [
+        _rows_of(wanted, "spans", SPANS, "start_time", arguments),
+        _rows_of(wanted, "logs", LOGS, "timestamp", arguments),
+    ]
+    return sql.SQL("s.trace_id IN ({})").format(sql.SQL(" UNION ALL ").join(parts))
+
+
+def _rows_of(
+    wanted: Condition, table: LiteralString, source: Source, time: str, arguments: dict[str, Any]
+) -> sql.Composable:
+    alias = sql.Identifier(source.alias)
+    return sql.SQL("SELECT {alias}.trace_id FROM {table} {alias} WHERE {times} AND {test}").format(
+        alias=alias,
+        table=sql.Identifier(table),
+        times=where(source.alias, time, {"since": True, "until": True}),
+        test=sql.SQL(" AND ").join(all_of([wanted], source, arguments)),
+    )
+
+
+def _beginnings(wanted: TraceCriteria, after: tuple[Any, str] | None) -> Iterator[datetime]:
+    newest = wanted.until if after is None else after[0]
+    for window in _WINDOWS:
+        if wanted.since < newest - window:
+            yield newest - window
+    yield wanted.since
+
+
+def trace_rows(session: Session, found: Sequence[Found]) -> list[TraceRow]:
+    """Return what is stored of each of `found`, in their order."""
+    if not found:
+        return []
+    rows = {row.trace_id: row for row in session.rows(TraceRow, _ROWS, _around(found))}
+    return [rows[one.trace_id] for one in found if one.trace_id in rows]
+
+
+def priced(session: Session, found: Sequence[Found], telling: Sequence[str]) -> tuple[list[SpanRow], list[LogRow]]:
+    """Return the spans and logs that tell the costs of `found`, no more than a page of a list should take.
+
+    Spans have their attributes where one of `telling` is among them.
+    """
+    arguments = {**_around(found), "telling": list(telling), "limit": _MOST_PRICED}
+    return session.rows(SpanRow, _PRICED, arguments), session.rows(LogRow, _COST_LOGS, arguments)
+
+
+def _around(found: Sequence[Found]) -> dict[str, Any]:
+    times = [one.start_time for one in found]
+    return {
+        "traces": [one.trace_id for one in found],
+        "since": min(times) - _MARGIN,
+        "until": max(times) + _MARGIN,
+    }
