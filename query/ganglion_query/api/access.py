@@ -1,0 +1,113 @@
+"""Who may ask, and for whose data: a bearer token, or any program of this machine while nothing else can connect."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
+
+from ganglion_query.api.problems import problem
+from ganglion_query.reader import EVERYTHING, Reader, Scope
+
+__all__ = ["Caller", "Callers", "Guard", "is_data"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_DATA = ("/api/", "/jaeger/")
+_OPEN = frozenset({"/api/v1/openapi.json"})
+_MOST_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A token's digest (`Callers.digest`), and what its bearer may see."""
+
+    digest: bytes
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Everybody who may ask; `known` gives them as of now, None where no token is needed."""
+
+    known: Callable[[], Sequence[Caller]] | None
+
+    @property
+    def needed(self) -> bool:
+        """Whether a token is."""
+        return self.known is not None
+
+    @staticmethod
+    def digest(token: str) -> bytes:
+        return hashlib.sha256(token.encode()).digest()
+
+    def scope_of(self, authorization: str | None) -> Scope | None:
+        """Return what the bearer of the header's token may see, None for a stranger."""
+        if self.known is None:
+            return EVERYTHING
+        scheme, _, token = (authorization or "").partition(" ")
+        digest = self.digest(token.strip())
+        # All are compared, so that the time tells nothing.
+        found = [caller.scope for caller in self.known() if hmac.compare_digest(caller.digest, digest)]
+        return found[0] if found and scheme.lower() == "bearer" else None
+
+
+def is_data(path: str) -> bool:
+    """Tell whether what is served there comes from the database."""
+    return path.startswith(_DATA)
+
+
+class Guard:
+    """Lets in who may ask, a bounded number at once, and gives each request the reader of what it may see."""
+
+    def __init__(self, app: ASGIApp, reader: Reader, callers: Callers) -> None:
+        self._app = app
+        self._reader = reader
+        self._callers = callers
+        self._inside = 0
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refused = self._refusal(scope)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        self._inside += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._inside -= 1
+
+    def _refusal(self, scope: Connection) -> ASGIApp | None:
+        """Return what is answered in place of the application; else note the reader of the request."""
+        headers, path = Headers(scope=scope), scope["path"]
+        if not self._callers.needed and not _is_loopback(headers.get("host", "")):
+            return problem(403, "without a token only this machine may ask, by the name localhost or 127.0.0.1")
+        if not is_data(path) or path in _OPEN:
+            return None
+        if headers.get("sec-fetch-site") == "cross-site":
+            return problem(403, "pages of other sites may not ask")
+        seen = self._callers.scope_of(headers.get("authorization"))
+        if seen is None:
+            return problem(
+                401, "a token is needed: Authorization: Bearer <token>", headers={"www-authenticate": "Bearer"}
+            )
+        if self._inside >= _MOST_AT_ONCE:
+            return problem(503, "too many questions at once; try again in a moment", headers={"retry-after": "2"})
+        scope.setdefault("state", {})["reader"] = _within(self._reader, seen)
+        return None
+
+
+def _within(reader: Reader, scope: Scope) -> Reader:
+    # LangSmith shows every tenant's runs to whoever it lets in.
+    return reader if scope.tenants is None else replace(reader.within(scope), langsmith=None)
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether a Host header names this machine: another name is a page's that had it resolved to here."""
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    return name.lower() in _LOOPBACK

@@ -1,0 +1,58 @@
+"""The application: routes, who may use them, errors, the page."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from ganglion_collector.home import Home
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
+
+from ganglion_query.api.access import Callers, Guard
+from ganglion_query.api.headers import SafeHeaders
+from ganglion_query.api.page import BUILT, Page
+from ganglion_query.api.problems import add_handlers
+from ganglion_query.api.routes import analysis, logs, requests, session
+from ganglion_query.reader import Reader
+
+__all__ = ["AppSettings", "make_api", "make_app"]
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """What is served.
+
+    `threads` is how many questions are asked at once; `home` the folder of the collector whose health is told, None
+    for none; `page` where the built page is.
+    """
+
+    reader: Reader
+    callers: Callers
+    threads: int = 8
+    home: Home | None = None
+    page: Path = BUILT
+
+
+def make_api() -> FastAPI:
+    """Return the API with its description, without a database."""
+    api = FastAPI(title="Ganglion", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+    versioned = APIRouter(prefix="/api/v1")
+    for group in (session, requests, logs, analysis):
+        versioned.include_router(group.router)
+    api.include_router(versioned)
+    add_handlers(api)
+    return api
+
+
+def make_app(settings: AppSettings) -> ASGIApp:
+    """Return the whole application."""
+    api = make_api()
+    api.state.callers = settings.callers
+    api.state.home = settings.home
+    api.mount("/", Page(settings.page))
+    guarded = Guard(api, settings.reader, settings.callers)
+    return SafeHeaders(GZipMiddleware(guarded, compresslevel=4))
