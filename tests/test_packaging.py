@@ -1,16 +1,26 @@
 """The wheel as a service gets it: light, complete, and alone in its environment."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import urllib.request
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.fix_collector import eventually
+from tests.programs import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+PAGE = ROOT / "query" / "ganglion_query" / "_page"
 
 
 def run(*argv: str | Path) -> str:
@@ -19,6 +29,8 @@ def run(*argv: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not (PAGE / "index.html").is_file():
+        pytest.fail("the page belongs into the wheel and is not built: make page", pytrace=False)
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
     return next(folder.glob("*.whl"))
@@ -65,6 +77,83 @@ def test_the_wheel_holds_what_is_not_python(wheel: Path) -> None:
         "ganglion_query",
     }
     assert all(f"{package}/py.typed" in names for package in ("ganglion", "ganglion_collector", "ganglion_query"))
+
+
+@pytest.mark.timeout(60)
+def test_the_wheel_holds_the_page_and_not_its_sources(wheel: Path) -> None:
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if "/_page/" in name or "web/" in name]
+    built = {str(path.relative_to(PAGE)) for path in PAGE.rglob("*") if path.is_file()}
+
+    assert {name.removeprefix("ganglion_query/_page/") for name in names} == built - {".sources"}
+    assert not [name for name in names if name.endswith((".ts", ".tsx", ".map", ".test.js"))]
+
+
+@pytest.mark.timeout(60)
+def test_a_wheel_without_the_page_is_not_built(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE", "query/web/has_page.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    version = tmp_path / "instrumentation" / "ganglion" / "__init__.py"
+    version.parent.mkdir(parents=True)
+    version.write_text('__version__ = "1.0.0"\n')
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist"]
+
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert result.returncode != 0
+    assert "is not built; run: make page" in result.stderr
+    assert not list(tmp_path.glob("dist/*"))
+
+
+@pytest.mark.timeout(120)
+def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert not list(folder.rglob("node_modules"))
+
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist"]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    again = zipfile.ZipFile(next(tmp_path.glob("dist/*.whl")))
+    assert sorted(again.namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
+
+
+@pytest.mark.timeout(60)
+def test_an_installed_wheel_serves_the_page(bare_python: Path, postgresql: str) -> None:
+    """The extra's packages are those of this environment; Ganglion's own are the wheel's alone."""
+    port, folder = free_port(), bare_python.parents[1]
+    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    command: list[str | Path] = [bare_python, "-c", _SERVE.format(packages=packages, port=port)]
+    with subprocess.Popen(command, env={**os.environ, "GANGLION_DATABASE_URL": postgresql}, cwd=folder) as process:
+        try:
+            eventually(lambda: fetched(port, "/search").startswith("<!doctype html>"), timeout=30)
+            script = re.search(r'src="(/assets/[^"]+\.js)"', fetched(port, "/search"))
+            assert script is not None
+            assert len(fetched(port, script[1])) > 10_000
+        finally:
+            process.terminate()
+
+
+_SERVE = """\
+import sys
+sys.path.append({packages!r})
+sys.argv[1:] = ["--endpoint=127.0.0.1:{port}"]
+import ganglion_query
+assert ganglion_query.__file__.startswith(sys.prefix), ganglion_query.__file__
+from ganglion_query.api.__main__ import main
+main()
+"""
+
+
+def fetched(port: int, path: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            text: str = answer.read().decode()
+    except OSError:
+        return ""
+    return text.replace("<!DOCTYPE", "<!doctype")
 
 
 def test_the_lock_pins_every_dependency() -> None:
