@@ -1,0 +1,232 @@
+"""What Jaeger's query API asks for: services and operations of spans, whole traces, calls between services."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from ganglion_query.model import Condition, LogRow
+from ganglion_query.reader.columns import LOG_COLUMNS
+from ganglion_query.reader.conditions import SPANS, all_of
+from ganglion_query.reader.session import Session
+
+__all__ = [
+    "Call",
+    "Operation",
+    "SpanCriteria",
+    "StoredSpan",
+    "calls",
+    "find_traces",
+    "logs_of",
+    "operations",
+    "resources_of",
+    "services",
+    "spans_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A name of spans and one of their kinds, `SERVER` …."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanCriteria:
+    """Which traces: those with one span that meets all of this; None is all, durations are that span's in ms.
+
+    `service` "" is that of spans which name none. `tags` are attributes of the span, its events or its resource, or
+    what Jaeger calls the span's kind, status and scope.
+    """
+
+    since: datetime
+    until: datetime
+    service: str | None = None
+    operation: str | None = None
+    min_duration: float | None = None
+    max_duration: float | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpan:
+    """One span as it was received."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    flags: int
+    trace_state: str | None
+    name: str
+    kind: str
+    service_name: str | None
+    start_time: datetime
+    end_time: datetime | None
+    duration_ms: float | None
+    status: str
+    status_message: str | None
+    attributes: Mapping[str, Any]
+    events: Sequence[Mapping[str, Any]]
+    links: Sequence[Mapping[str, Any]]
+    scope_name: str | None
+    scope_version: str | None
+    scope: Mapping[str, Any]
+    resource_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How often spans of the service `parent` had a child in the service `child`."""
+
+    parent: str
+    child: str
+    count: int
+
+
+# A service that only sent logs has no traces to look for.
+_SERVICES: LiteralString = """SELECT service_name AS name FROM (SELECT DISTINCT service_name FROM resources) AS known
+    WHERE EXISTS (SELECT FROM spans s WHERE s.service_name = known.service_name)
+    ORDER BY service_name LIMIT %(limit)s"""
+
+# One step along the index for each name, instead of all spans of the service; an operation is of the kinds of its
+# newest spans.
+_OPERATIONS: LiteralString = """WITH RECURSIVE names AS (
+        (SELECT min(name) AS name FROM spans WHERE service_name = %(service)s)
+        UNION ALL
+        SELECT (SELECT min(s.name) FROM spans s WHERE s.service_name = %(service)s AND s.name > names.name)
+        FROM names WHERE names.name IS NOT NULL)
+    SELECT names.name, kinds.kind FROM names CROSS JOIN LATERAL (SELECT DISTINCT newest.kind FROM (
+        SELECT s.kind FROM spans s WHERE s.service_name = %(service)s AND s.name = names.name
+        ORDER BY s.start_time DESC LIMIT 20) AS newest) AS kinds
+    WHERE names.name IS NOT NULL LIMIT %(limit)s"""
+
+_TRACES = sql.SQL("""SELECT replace(s.trace_id::text, '-', '') AS trace_id FROM spans s WHERE {where}
+    GROUP BY s.trace_id ORDER BY max(s.start_time) DESC LIMIT %(limit)s""")
+
+_SPANS: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.parent_span_id, s.flags,
+        s.trace_state, s.name, s.kind, s.service_name, s.start_time, s.end_time, s.duration_ms, s.status,
+        s.status_message, coalesce(s.attributes, jsonb_build_object()) AS attributes,
+        coalesce(s.events, jsonb_build_array()) AS events, coalesce(s.links, jsonb_build_array()) AS links,
+        s.scope_name, s.scope_version, coalesce(s.scope, jsonb_build_object()) AS scope, s.resource_id
+    FROM unnest(%(traces)s::uuid[]) WITH ORDINALITY AS wanted (trace_id, place) CROSS JOIN LATERAL (
+        SELECT * FROM spans x WHERE x.trace_id = wanted.trace_id ORDER BY x.start_time, x.span_id LIMIT %(each)s) AS s
+    ORDER BY wanted.place, s.start_time, s.span_id LIMIT %(limit)s"""
+
+_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS}
+    FROM unnest(%(traces)s::uuid[]) WITH ORDINALITY AS wanted (trace_id, place) CROSS JOIN LATERAL (
+        SELECT * FROM logs x WHERE x.trace_id = wanted.trace_id ORDER BY x.timestamp LIMIT %(each)s) AS l
+    ORDER BY wanted.place, l.timestamp LIMIT %(limit)s"""  # noqa: S608
+
+_RESOURCES: LiteralString = "SELECT id, attributes FROM resources WHERE id = ANY(%(ids)s)"
+
+# The parent began before its child, but clocks differ and requests are long.
+_CALLS: LiteralString = """SELECT p.service_name AS parent, c.service_name AS child, count(*) AS count
+    FROM spans c JOIN spans p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
+    WHERE c.start_time >= %(since)s AND c.start_time < %(until)s
+        AND p.start_time >= %(since)s - interval '1 hour' AND p.start_time < %(until)s + interval '1 hour'
+        AND c.service_name <> p.service_name
+    GROUP BY p.service_name, c.service_name ORDER BY count(*) DESC, 1, 2 LIMIT %(limit)s"""
+
+_COLUMNS: Mapping[str, LiteralString] = {
+    "operation": "s.name = %(operation)s",
+    "min_duration": "s.duration_ms >= %(min_duration)s",
+    "max_duration": "s.duration_ms <= %(max_duration)s",
+}
+_OF_SERVICE: LiteralString = "s.service_name = %(service)s"
+_WITHOUT_SERVICE: LiteralString = "s.service_name IS NULL"
+
+# What Jaeger makes tags of and our spans have columns for.
+_TAG_COLUMNS: Mapping[str, LiteralString] = {
+    "span.kind": "s.kind = upper({value})",
+    "otel.status_code": "s.status = upper({value})",
+    "otel.status_description": "s.status_message = {value}",
+    "otel.scope.name": "s.scope_name = {value}",
+    "otel.scope.version": "s.scope_version = {value}",
+    "w3c.tracestate": "s.trace_state = {value}",
+    "error": "({value} = 'true' AND s.status = 'ERROR')",
+}
+_IN_EVENTS: LiteralString = """EXISTS (SELECT FROM jsonb_array_elements(s.events) e
+    WHERE e -> 'attributes' ->> {key} = {value}::text OR {key}::text = 'event' AND e ->> 'name' = {value}::text)"""
+
+# The newest come from ever longer spans of time, so that a short answer does not cost a scan of them all.
+_FIRST_WINDOW = timedelta(minutes=5)
+_LONGER = 12
+
+
+def services(session: Session, limit: int) -> list[str]:
+    """Return the names of services that sent spans, in order."""
+    return [row["name"] for row in session.dicts(_SERVICES, {"limit": limit})]
+
+
+def operations(session: Session, service: str, limit: int) -> list[Operation]:
+    """Return the names of the spans of a service and their kinds, in order of names."""
+    return session.rows(Operation, _OPERATIONS, {"service": service, "limit": limit})
+
+
+def find_traces(session: Session, wanted: SpanCriteria, limit: int) -> list[str]:
+    """Return the ids of traces, the one with the newest span that meets the criteria first."""
+    arguments: dict[str, Any] = {name: getattr(wanted, name) for name in ("service", "until", *_COLUMNS)}
+    conditions = list(_conditions(wanted, arguments))
+    arguments["limit"] = limit
+    found: list[str] = []
+    for since in _beginnings(wanted):
+        arguments["since"] = since
+        query = _TRACES.format(where=sql.SQL(" AND ").join(conditions))
+        found = [row["trace_id"] for row in session.dicts(query, arguments)]
+        if len(found) == limit:
+            break
+    return found
+
+
+def _conditions(wanted: SpanCriteria, arguments: dict[str, Any]) -> Iterator[sql.Composable]:
+    yield sql.SQL("s.start_time >= %(since)s AND s.start_time < %(until)s")
+    if wanted.service is not None:
+        yield sql.SQL(_OF_SERVICE if wanted.service else _WITHOUT_SERVICE)
+    for name, text in _COLUMNS.items():
+        if arguments[name] is not None:
+            yield sql.SQL(text)
+    for number, (key, value) in enumerate(wanted.tags.items()):
+        yield _tag(number, key, value, arguments)
+
+
+def _tag(number: int, key: str, value: str, arguments: dict[str, Any]) -> sql.Composable:
+    arguments[f"tag_{number}"], arguments[f"value_{number}"] = key, value
+    names = {"key": sql.Placeholder(f"tag_{number}"), "value": sql.Placeholder(f"value_{number}")}
+    attributes = [Condition(f"{place}.{key}", "=", value) for place in ("attributes", "resource")]
+    parts = [*all_of(attributes, SPANS, arguments), sql.SQL(_IN_EVENTS).format(**names)]
+    if key in _TAG_COLUMNS:
+        parts.insert(0, sql.SQL(_TAG_COLUMNS[key]).format(**names))
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(parts))
+
+
+def _beginnings(wanted: SpanCriteria) -> Iterator[datetime]:
+    window = _FIRST_WINDOW
+    while wanted.until - wanted.since > window:
+        yield wanted.until - window
+        window *= _LONGER
+    yield wanted.since
+
+
+def spans_of(session: Session, traces: Sequence[str], each: int, limit: int) -> list[StoredSpan]:
+    """Return spans of `traces` in the order of these and in time order, at most `each` of one and `limit` in all."""
+    return session.rows(StoredSpan, _SPANS, {"traces": list(traces), "each": each, "limit": limit})
+
+
+def logs_of(session: Session, traces: Sequence[str], each: int, limit: int) -> list[LogRow]:
+    """Return logs of `traces` in the order of these and in time order, at most `each` of one and `limit` in all."""
+    return session.rows(LogRow, _LOGS, {"traces": list(traces), "each": each, "limit": limit})
+
+
+def resources_of(session: Session, spans: Sequence[StoredSpan]) -> dict[int, Mapping[str, Any]]:
+    """Return the attributes of what sent `spans`, by `resource_id`."""
+    ids = sorted({span.resource_id for span in spans})
+    return {row["id"]: row["attributes"] for row in session.dicts(_RESOURCES, {"ids": ids})}
+
+
+def calls(session: Session, since: datetime, until: datetime, limit: int) -> list[Call]:
+    """Return who called whom in spans that began in that time, the most frequent first."""
+    return session.rows(Call, _CALLS, {"since": since, "until": until, "limit": limit})
