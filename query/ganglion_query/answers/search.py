@@ -1,4 +1,4 @@
-"""Which requests were there: traces by service, operation, user, duration, outcome, attributes, the newest or slowest."""
+"""Which requests were there: traces by service, operation, user, duration, outcome or attributes."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class TraceSummary:
     """One trace of a list, as far as it is stored.
 
     `services`: how many spans each has; `root_*` are of its root span, else of the earliest that is here. `status` is
-    ERROR where a span failed, `root_status` the root's own. `matched_ms` is the duration of the span that was asked for.
+    ERROR where a span failed, `root_status` the root's own. `matched_ms` is the duration of the span asked for.
     """
 
     trace_id: str

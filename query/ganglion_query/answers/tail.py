@@ -16,7 +16,7 @@ _MOST = 500
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is new, by its own time; `skipped`: there was more than can be told at once, and this is the newest of it."""
+    """What is new, by its own time; `skipped`: there was more than can be told at once, and these are the newest."""
 
     logs: Sequence[LogRow]
     skipped: bool

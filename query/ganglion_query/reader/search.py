@@ -42,7 +42,7 @@ class TraceCriteria:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A trace that meets the criteria, and what it is listed by: start and duration (ms) of the span it met them with."""
+    """A trace that meets the criteria, and what it is listed by: start and duration (ms) of the span that did."""
 
     trace_id: str
     start_time: datetime
@@ -122,8 +122,8 @@ _ROWS: LiteralString = """WITH found AS (
 
 _PRICED: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM (
         SELECT trace_id, span_id, parent_span_id, name, kind, service_name, start_time, end_time, duration_ms, status,
-            status_message, CASE WHEN attributes ?| %(telling)s THEN attributes END AS attributes, NULL::jsonb AS events,
-            NULL::jsonb AS links, user_id, session_id, tenant_id, request_id, scope_name, scope_version, resource_id
+            status_message, CASE WHEN attributes ?| %(telling)s THEN attributes END AS attributes,
+            NULL::jsonb AS events, NULL::jsonb AS links, user_id, session_id, tenant_id, request_id, scope_name, scope_version, resource_id
         FROM spans WHERE trace_id = ANY(%(traces)s::uuid[]) AND start_time >= %(since)s AND start_time < %(until)s
         LIMIT %(limit)s) AS s LEFT JOIN resources r ON false"""  # noqa: S608
 _COST_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l WHERE l.trace_id = ANY(%(traces)s::uuid[])
