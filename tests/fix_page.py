@@ -1,4 +1,4 @@
-"""What the page is looked at with: a week of telemetry in PostgreSQL, a stand-in for LangSmith, the API, the built page."""
+"""What the page is looked at with: telemetry in PostgreSQL, a stand-in for LangSmith, the API, the page as built."""
 
 import asyncio
 import os
