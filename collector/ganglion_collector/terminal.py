@@ -54,9 +54,9 @@ def tells_errors(command: Callable[P, None]) -> Callable[P, None]:
     return told
 
 
-def print_json(data: Any) -> None:
-    """Print `data` (dataclasses, times and what JSON has) as JSON and nothing else."""
-    typer.echo(json.dumps(_plain(data), indent=2, allow_nan=False))
+def print_json(data: Any, *, indent: int | None = 2) -> None:
+    """Print `data` (dataclasses, times and what JSON has) as JSON and nothing else; without `indent` on one line."""
+    typer.echo(json.dumps(_plain(data), indent=indent, allow_nan=False))
 
 
 def _plain(data: Any) -> Any:

@@ -1,0 +1,41 @@
+"""What it cost, the most expensive first."""
+
+from rich.console import Console
+from rich.text import Text
+
+from ganglion_query.answers.costs import CostGroup, Costs
+from ganglion_query.costs import dollars
+from ganglion_query.model import Spent
+from ganglion_query.render.layout import bar, columns, count, hint, next_command, percent, short, usual_width, when
+
+__all__ = ["print_costs"]
+
+
+def print_costs(console: Console, answer: Costs) -> None:
+    """Print the sum, then each group with its share of it."""
+    whole = dollars(Spent(answer.usd, answer.is_computed))
+    period = f"{when(answer.period.since)} to {when(answer.period.until)}"
+    console.print(Text.assemble((whole, "bold"), f"  {count(answer.tokens, 'token')}  {period}"))
+    console.print()
+    width = max(0, min(30, usual_width(console) - 90))
+    names = [answer.by, "cost", "share", "calls", "requests", "tokens", ""]
+    columns(console, names, (_row(one, answer, width) for one in answer.groups), right="12345")
+    hints = [f"({count(answer.others, answer.by)} more, see --limit)"] if answer.others else []
+    first = answer.groups[0].name
+    if answer.by == "trace" and first is not None:
+        hints.append(f"What it did:  {next_command('trace', first)}")
+    if hints:
+        hint(console, "", *hints)
+
+
+def _row(one: CostGroup, answer: Costs, width: int) -> list[str | Text]:
+    share = one.usd / answer.usd if answer.usd > 0 else 0.0
+    return [
+        Text("(not said)", "dim") if one.name is None else Text(short(one.name, 40), "bold"),
+        dollars(Spent(one.usd, one.is_computed)),
+        percent(share),
+        f"{one.calls:,}",
+        f"{one.requests:,}",
+        f"{one.tokens:,}",
+        bar(share, width),
+    ]

@@ -1,0 +1,111 @@
+"""What every answer on a terminal is made of: columns, bars, shares, sparklines, and what to ask next."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ganglion_query.text import clean, fit
+
+__all__ = [
+    "Cell",
+    "bar",
+    "columns",
+    "count",
+    "heading",
+    "hint",
+    "next_command",
+    "percent",
+    "short",
+    "sparkline",
+    "usual_width",
+    "when",
+]
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_LONGEST_CELL = 60
+_PIPE = 120
+
+Cell = str | Text
+
+
+def usual_width(console: Console) -> int:
+    """Return how wide what fills a line is drawn: a terminal's width; in a pipe, where nothing is cut, 120."""
+    return console.width if console.is_terminal else _PIPE
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """Return a share from 0 to 1 as per cent, with a digit after the point where it is small."""
+    if share <= 0:
+        return "0 %"
+    if share < 0.001:
+        return "<0.1 %"
+    return f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
+
+
+def when(time: datetime) -> str:
+    """Return a time in the zone of this machine, to the second."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def short(text: str | None, longest: int = _LONGEST_CELL) -> str:
+    """Return a sender's text for a cell of a table."""
+    shown = clean((text or "")[: longest * 4])
+    return shown if len(shown) <= longest else fit(shown, longest).rstrip()
+
+
+def heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, "bold"))
+
+
+def columns(console: Console, names: Sequence[str], rows: Iterable[Sequence[Cell]], right: str = "") -> None:
+    """Print rows below the names of their columns; those whose index is in `right` are numbers.
+
+    On a terminal too narrow for all the first column is cut, never a number.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", show_edge=False)
+    for index, name in enumerate(names):
+        number = str(index) in right
+        table.add_column(
+            name,
+            justify="right" if number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=8 if not index else None,
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    console.print(table)
+
+
+def bar(share: float, width: int, style: str = "blue") -> Text:
+    """Return a bar for a share from 0 to 1."""
+    cells = max(0, min(width, round(share * width)))
+    return Text("█" * max(cells, 1 if share > 0 else 0), style)
+
+
+def sparkline(values: Sequence[float | None], low: float, high: float) -> str:
+    """Return one block for each value between `low` and `high`, a space where there is none."""
+    span = high - low or 1.0
+    return "".join(
+        " " if value is None else _BLOCKS[max(0, min(7, int((value - low) / span * 7.999)))] for value in values
+    )
+
+
+def next_command(*words: str) -> str:
+    """Return a command to be copied; a sender's words in it are quoted."""
+    return shlex.join(clean(word) for word in ("ganglion", *words))
+
+
+def hint(console: Console, *lines: str) -> None:
+    """Say what to do or ask next."""
+    for line in lines:
+        console.print(Text(line, "dim"), soft_wrap=True)
