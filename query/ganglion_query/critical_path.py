@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ganglion_query.time_axis import Axis, Bar
 
-__all__ = ["Stretch", "critical_path", "gaps", "self_time"]
+__all__ = ["Stretch", "covered", "critical_path", "gaps", "self_time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,12 @@ class _Walk:
 def self_time(bar: Bar) -> int:
     """Return the time in which none of the span's children ran."""
     clipped = ((max(child.start, bar.start), min(child.end, bar.end)) for child in bar.children)
-    return bar.length - sum(end - start for start, end in _union(clipped))
+    return bar.length - covered(clipped)
+
+
+def covered(intervals: Iterable[tuple[int, int]]) -> int:
+    """Return how long any of them ran."""
+    return sum(end - start for start, end in _union(intervals))
 
 
 def gaps(axis: Axis) -> list[tuple[int, int]]:

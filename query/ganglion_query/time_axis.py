@@ -1,13 +1,13 @@
 """Spans of a trace on one time axis, in whole nanoseconds: which clocks are wrong, who waits for whom. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ganglion_query.model import SpanRow
 from ganglion_query.tree import Branch, Forest, Root, walk
 
-__all__ = ["Axis", "Bar", "lay_out"]
+__all__ = ["Axis", "Bar", "lay_out", "top_down"]
 
 _MICROSECOND = timedelta(microseconds=1)
 _SLACK_NS = 1_000_000
@@ -49,6 +49,15 @@ class Axis:
     length: int
     bars: Sequence[Bar]
     tops: Sequence[Bar]
+
+
+def top_down(axis: Axis) -> Iterator[Bar]:
+    """Yield every bar after the one whose child it is, also adopted ones."""
+    waiting = list(axis.tops)
+    while waiting:
+        bar = waiting.pop()
+        yield bar
+        waiting += bar.children
 
 
 def lay_out(forest: Forest) -> Axis:

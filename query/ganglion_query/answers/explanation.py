@@ -1,76 +1,41 @@
 """Why was this request slow, or why did it fail: against the last day of the same operations, and by its own errors."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from ganglion_query.answers.trace import CriticalStep
-from ganglion_query.model import LogRow
+from ganglion_query.answers.period import Period
+from ganglion_query.answers.trace import CriticalStep, critical_steps, fetch_trace
+from ganglion_query.causes import findings as found_as
+from ganglion_query.causes.absences import MissingSpan, find_missing
+from ganglion_query.causes.failures import Failures, find_failures
+from ganglion_query.causes.findings import Finding
+from ganglion_query.causes.past import NOTHING_KNOWN, Baseline, Occurrence, Operation, Past, Usual, operation_of
+from ganglion_query.causes.repetition import find_repetitions
+from ganglion_query.causes.request import Request, requested
+from ganglion_query.causes.slowness import SpanComparison, compare_spans, excesses, is_slow
+from ganglion_query.causes.telling_logs import telling_logs, template_of
+from ganglion_query.causes.verdict import Outcome, verdict_of
+from ganglion_query.model import LogRow, NotFoundError, Trace, parse_trace_id
+from ganglion_query.reader import Reader, Session
+from ganglion_query.reader import baselines as read
 
-__all__ = ["Baseline", "Explanation", "Finding", "MissingSpan", "SpanComparison"]
+__all__ = ["Baseline", "Explanation", "Finding", "MissingSpan", "SpanComparison", "explain", "explained"]
 
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """How the same operation of the same service went in the day before; milliseconds."""
-
-    count: int
-    error_rate: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class SpanComparison:
-    """One span against its baseline.
-
-    `excess_ms` is how much of its self time is more than the usual; `times_usual` its duration over the baseline's
-    median.
-    """
-
-    span_id: str
-    name: str
-    service_name: str | None
-    duration_ms: float
-    self_time_ms: float
-    critical_ms: float
-    baseline: Baseline | None
-    times_usual: float | None
-    excess_ms: float
-    unusual: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MissingSpan:
-    """A span that is not here: named as a parent or by a log (`span_id`), or there in most traces of this kind."""
-
-    why: Literal["parent", "log", "usual"]
-    span_id: str | None
-    name: str | None
-    service_name: str | None
-    share: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One reason, the most telling first; `title` is a sentence, `weight` from 0 to 1 how much it explains."""
-
-    kind: Literal["error", "slow", "missing", "log", "repeated", "waiting"]
-    weight: float
-    title: str
-    detail: str
-    span_id: str | None
-    timestamp: datetime | None
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`verdict` says it in one sentence."""
+    """`verdict` says it in one sentence; `findings` give the reasons, the most telling first.
+
+    `duration_ms` is how long the request itself took, which a trace may outlast. Spans are compared with
+    those from `baseline_since` up to the start of the request.
+    """
 
     trace_id: str
-    outcome: Literal["failed", "slow", "normal", "unknown"]
+    outcome: Outcome
     verdict: str
     duration_ms: float
     findings: Sequence[Finding]
@@ -81,3 +46,128 @@ class Explanation:
     logs: Sequence[LogRow]
     baseline_since: datetime
     truncated: bool
+
+
+def explain(reader: Reader, id: str) -> Explanation:  # noqa: A002 (a trace's, or a request's)
+    """Explain the trace of that id, or the newest trace of the request of that id.
+
+    Raises:
+        NotFoundError: nothing of it is stored.
+        ReaderError: the database cannot be asked.
+    """
+    trace = _found(reader, id)
+    if not trace.spans:
+        return _of_logs(trace)
+    request = requested(trace, NOTHING_KNOWN)
+    with reader.session() as session:
+        past = _past(session, request)
+    return explained(replace(request, past=past))
+
+
+def explained(request: Request) -> Explanation:
+    """Explain what the rows of a trace and what is usual for it say together."""
+    failures = find_failures(request)
+    compared = compare_spans(request)
+    outcome = _outcome(request, failures, compared)
+    missing = find_missing(request)
+    unusual = {one.span_id for one in compared if one.unusual}
+    logs = telling_logs(request.trace.logs, request.past.usual, unusual)
+    errors = found_as.failures(failures, request)
+    reasons = [
+        *errors,
+        *found_as.slow_spans(excesses(request, compared), request),
+        *found_as.repetitions(find_repetitions(request), request),
+        *found_as.waits(request),
+        *found_as.absences(missing),
+        *found_as.logs(logs, request, errors),
+    ]
+    ranked = sorted(reasons, key=lambda one: one.weight, reverse=True)
+    return Explanation(
+        trace_id=request.trace.trace_id,
+        outcome=outcome,
+        verdict=verdict_of(outcome, request, failures, ranked),
+        duration_ms=request.length / 1e6,
+        findings=ranked,
+        first_error=errors[0] if errors else None,
+        spans=compared,
+        critical_path=critical_steps(request.path),
+        missing=missing,
+        logs=logs,
+        baseline_since=_day_before(request).since,
+        truncated=request.trace.truncated,
+    )
+
+
+def _found(reader: Reader, text: str) -> Trace:
+    try:
+        return fetch_trace(reader, parse_trace_id(text))
+    except (ValueError, NotFoundError) as error:
+        with reader.session() as session:
+            traces = read.request_traces(session, text.strip())
+        if not traces:
+            raise NotFoundError(f"no trace and no request of the id {text!r}") from error
+    return fetch_trace(reader, traces[0])
+
+
+def _outcome(request: Request, failures: Failures, compared: Sequence[SpanComparison]) -> Outcome:
+    if failures.cause is not None:
+        return "failed"
+    if is_slow(request, compared):
+        return "slow"
+    return "unknown" if request.past.of(request.root.span) is None else "normal"
+
+
+def _day_before(request: Request) -> Period:
+    start = min(span.start_time for span in request.trace.spans)
+    return Period(start - _DAY, start)
+
+
+def _past(session: Session, request: Request) -> Past:
+    period = _day_before(request)
+    rows = read.baselines(session, request.operations, period)
+    known = {
+        (one.service, one.name): Baseline(one.count, one.error_rate, one.p50_ms, one.p95_ms, one.p99_ms) for one in rows
+    }
+    traces = read.usual_traces(session, operation_of(request.root.span), period)
+    return Past(known, _usual(session, traces, period) if traces else Usual())
+
+
+def _usual(session: Session, traces: Sequence[str], period: Period) -> Usual:
+    p50_ms, p95_ms = read.extents(session, traces, period)
+    operations: dict[Operation, Occurrence] = {
+        (one.service or "", one.name): Occurrence(one.traces / len(traces), one.times, one.most)
+        for one in read.occurrences(session, traces, period)
+    }
+    messages = Counter(
+        template
+        for _, template in {(one.trace_id, template_of(one.message)) for one in read.logged(session, traces, period)}
+    )
+    shares = {template: count / len(traces) for template, count in messages.items()}
+    return Usual(len(traces), p50_ms, p95_ms, operations, shares)
+
+
+def _of_logs(trace: Trace) -> Explanation:
+    """Explain a trace of which no span is stored."""
+    serious = [log for log in trace.logs if log.level in {"ERROR", "CRITICAL"}]
+    first = trace.logs[0].timestamp
+    findings = [
+        Finding("error", 1.0, f"a log says: {log.error or log.message}", log.logger or "", log.span_id, log.timestamp)
+        for log in serious[:10]
+    ]
+    verdict = (
+        f"Failed: {serious[0].error or serious[0].message}." if serious else "Only logs of it are stored, no spans."
+    )
+    return Explanation(
+        trace_id=trace.trace_id,
+        outcome="failed" if serious else "unknown",
+        verdict=verdict,
+        duration_ms=(trace.logs[-1].timestamp - first).total_seconds() * 1000,
+        findings=findings,
+        first_error=findings[0] if findings else None,
+        spans=[],
+        critical_path=[],
+        missing=[],
+        logs=telling_logs(trace.logs, Usual(), ()),
+        baseline_since=first - _DAY,
+        truncated=trace.truncated,
+    )

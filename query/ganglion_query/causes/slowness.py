@@ -1,0 +1,133 @@
+"""Which spans took longer than usual, and how much of that is their own. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ganglion_query.causes.past import LEAST, Baseline, Operation, operation_of
+from ganglion_query.causes.request import Request
+from ganglion_query.critical_path import self_time
+from ganglion_query.time_axis import Bar, top_down
+
+__all__ = ["Excess", "SpanComparison", "compare_spans", "excesses", "is_slow", "is_unusual"]
+
+_MS = 1e6
+_TIMES = 1.5
+_LEAST_MS = 1.0
+_MAIN_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class SpanComparison:
+    """One span against its baseline.
+
+    `excess_ms` is how much of its self time is more than the usual; `times_usual` its duration over the baseline's
+    median.
+    """
+
+    span_id: str
+    name: str
+    service_name: str | None
+    duration_ms: float
+    self_time_ms: float
+    critical_ms: float
+    baseline: Baseline | None
+    times_usual: float | None
+    excess_ms: float
+    unusual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """What the spans of one operation took more than usual by themselves, `ms` in all; the worst of them."""
+
+    operation: Operation
+    ms: float
+    bars: Sequence[Bar]
+    baseline: Baseline | None
+
+
+def compare_spans(request: Request) -> list[SpanComparison]:
+    """Compare every span, in tree order."""
+    excess = _own_excess(request)
+    return [_compared(bar, request, own) for bar, own in zip(request.axis.bars, excess, strict=True)]
+
+
+def excesses(request: Request, compared: Sequence[SpanComparison]) -> list[Excess]:
+    """Return the operations that took longer by themselves, the most telling first."""
+    found: dict[Operation, list[tuple[float, Bar]]] = {}
+    for bar, one in zip(request.axis.bars, compared, strict=True):
+        if one.excess_ms > 0:
+            found.setdefault(operation_of(bar.span), []).append((one.excess_ms, bar))
+    grouped = [
+        Excess(
+            operation,
+            sum(ms for ms, _ in own),
+            [bar for _, bar in sorted(own, key=_most, reverse=True)],
+            request.past.of(own[0][1].span),
+        )
+        for operation, own in found.items()
+    ]
+    return sorted(grouped, key=lambda one: one.ms, reverse=True)
+
+
+def _most(one: tuple[float, Bar]) -> float:
+    return one[0]
+
+
+def is_slow(request: Request, compared: Sequence[SpanComparison]) -> bool:
+    """Tell whether the request took longer than usual.
+
+    Where nothing is known of the request itself: whether a good part of it is some span's excess.
+    """
+    usual = request.past.usual
+    if usual.requests >= LEAST and is_longer(request.axis.length / _MS, usual.p50_ms, usual.p95_ms):
+        return True
+    if request.past.of(request.root.span) is not None:
+        return is_unusual(request.root, request.past.of(request.root.span))
+    return any(one.unusual and one.excess_ms >= _MAIN_SHARE * request.length / _MS for one in compared)
+
+
+def is_unusual(bar: Bar, baseline: Baseline | None) -> bool:
+    return baseline is not None and is_longer(bar.length / _MS, baseline.p50_ms, baseline.p95_ms)
+
+
+def is_longer(ms: float, p50_ms: float, p95_ms: float) -> bool:
+    return ms > p95_ms and ms >= _TIMES * p50_ms and ms - p50_ms >= _LEAST_MS
+
+
+def _own_excess(request: Request) -> list[float]:
+    """Return the milliseconds of each span that neither its usual duration nor the excess of those below explain.
+
+    A span of which nothing is known is all excess, as far as the one above it has any.
+    """
+    claims: dict[int, float] = {}
+    for bar in top_down(request.axis):
+        baseline = request.past.of(bar.span)
+        above = claims.get(id(bar), 0.0)
+        claims[id(bar)] = above if baseline is None else max(0.0, bar.length / _MS - baseline.p50_ms)
+        for child in bar.children:
+            claims[id(child)] = min(child.length / _MS, claims[id(bar)])
+    return [_own(bar, claims) for bar in request.axis.bars]
+
+
+def _own(bar: Bar, claims: Mapping[int, float]) -> float:
+    below = sum(claims[id(child)] for child in bar.children if not child.detached)
+    return max(0.0, min(self_time(bar) / _MS, claims[id(bar)] - below))
+
+
+def _compared(bar: Bar, request: Request, own: float) -> SpanComparison:
+    baseline = request.past.of(bar.span)
+    length = bar.length / _MS
+    unknown = baseline is None and own >= max(_LEAST_MS, _MAIN_SHARE * request.length / _MS)
+    return SpanComparison(
+        span_id=bar.span.span_id,
+        name=bar.span.name or "",
+        service_name=bar.span.service_name,
+        duration_ms=length,
+        self_time_ms=self_time(bar) / _MS,
+        critical_ms=request.critical.get(id(bar), 0) / _MS,
+        baseline=baseline,
+        times_usual=length / baseline.p50_ms if baseline and baseline.p50_ms > 0 else None,
+        excess_ms=own,
+        unusual=unknown or is_unusual(bar, baseline),
+    )
