@@ -163,6 +163,8 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("key", ["'; DROP TABLE logs; --", "%s", "%(limit)s", 'a"b', "{x}", "ü"])
 async def test_keys_and_values_are_never_sql(postgresql: str, key: str) -> None:
-    await store(postgresql, Sent(spans=[span("a", 1, at=_ago(minutes=1), **{key: key})]))
+    odd = span("a", 1, at=_ago(minutes=1))
+    odd.attributes.extend(attributes({key: key}))
+    await store(postgresql, Sent(spans=[odd]))
     wanted = TraceFilter(PERIOD, conditions=[Condition(f"attributes.{key}", "=", key)])
     assert len(search_traces(Reader(postgresql), wanted).items) == 1

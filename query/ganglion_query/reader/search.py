@@ -123,7 +123,8 @@ _ROWS: LiteralString = """WITH found AS (
 _PRICED: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM (
         SELECT trace_id, span_id, parent_span_id, name, kind, service_name, start_time, end_time, duration_ms, status,
             status_message, CASE WHEN attributes ?| %(telling)s THEN attributes END AS attributes,
-            NULL::jsonb AS events, NULL::jsonb AS links, user_id, session_id, tenant_id, request_id, scope_name, scope_version, resource_id
+            NULL::jsonb AS events, NULL::jsonb AS links, user_id, session_id, tenant_id, request_id,
+            scope_name, scope_version, resource_id
         FROM spans WHERE trace_id = ANY(%(traces)s::uuid[]) AND start_time >= %(since)s AND start_time < %(until)s
         LIMIT %(limit)s) AS s LEFT JOIN resources r ON false"""  # noqa: S608
 _COST_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l WHERE l.trace_id = ANY(%(traces)s::uuid[])
