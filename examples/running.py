@@ -148,7 +148,7 @@ def wait_for_logs(service: str, since: str, count: int) -> int:
     first, deadline = datetime.fromisoformat(since), time.monotonic() + PATIENCE
     while True:
         answer = ganglion("logs", "--service", service, "--since", "1h", "--limit", "100000", "--json")
-        found: list[dict[str, str]] = json.loads(answer.stdout) if answer.returncode == 0 else []
+        found: list[dict[str, str]] = json.loads(answer.stdout)["items"] if answer.returncode == 0 else []
         stored = sum(datetime.fromisoformat(log["timestamp"]) >= first for log in found)
         if stored >= count:
             return stored
