@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from ganglion_query.jaeger.parameters import ParameterError
+from ganglion_query.jaeger.parsing import ParameterError
 from ganglion_query.model import NotFoundError
 from ganglion_query.reader import ReaderError
 

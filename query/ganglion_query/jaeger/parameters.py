@@ -1,51 +1,37 @@
-"""What clients of Jaeger ask with: times in µs or ms of Unix time, lengths as Go writes them, tags, trace ids."""
+"""What each route is asked for, by the parameters of Jaeger's query service and with its defaults."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ganglion_collector.errors import CollectorError
-from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
+from ganglion_query.jaeger.parsing import (
+    MOST_TRACES,
+    ParameterError,
+    checked_tags,
+    flag,
+    iso_time,
+    json_tags,
+    length,
+    limit,
+    milliseconds,
+    required,
+    text,
+    trace_id,
+    unix,
+)
 from ganglion_query.reader.jaeger import SpanCriteria
 
-__all__ = [
-    "NO_SERVICE",
-    "DependencyQuery",
-    "ParameterError",
-    "TraceQuery",
-    "dependency_query",
-    "flag",
-    "required",
-    "search_query",
-    "text",
-    "time_hint",
-    "trace_id",
-]
+__all__ = ["NO_SERVICE", "DependencyQuery", "TraceQuery", "dependency_query", "query_of_v3", "search_query", "stored"]
 
 NO_SERVICE = "OTLPResourceNoServiceName"
 """How Jaeger calls the service of spans that name none."""
 
-MOST_TRACES = 1500
-_USUAL_TRACES = 100
-_MOST_TAGS = 30
-_LONGEST_TEXT = 2000
-_USUAL_LOOKBACK = timedelta(days=2)
-_USUAL_CALLS_LOOKBACK = timedelta(days=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOKBACK = timedelta(days=2)
+_LOOKBACK_OF_CALLS = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
-_HEX = re.compile(r"[0-9a-fA-F]{1,32}")
-_LENGTH = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)")
-_UNITS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
-_STRINGS = TypeAdapter(dict[str, str])
-_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
-_FALSE = frozenset(("", "0", "f", "F", "false", "FALSE", "False"))
-
-
-class ParameterError(CollectorError):
-    """A request asks with a value that cannot be."""
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,126 +57,75 @@ def search_query(given: QueryParams, now: datetime) -> TraceQuery:
     """Return what `/api/traces` is asked for.
 
     Raises:
-        ParameterError: a value cannot be.
+        ParameterError: a value cannot be; so do all functions here.
     """
-    traces = tuple(trace_id(one) for one in given.getlist("traceID"))
+    traces = tuple(dict.fromkeys(trace_id(one) for one in given.getlist("traceID")))
+    if len(traces) > MOST_TRACES:
+        raise ParameterError(f"more than {MOST_TRACES} trace ids")
     service = text("service", given.get("service")) if traces else required("service", given.get("service"))
-    shortest, longest = _milliseconds("minDuration", given), _milliseconds("maxDuration", given)
-    check_durations(shortest, longest)
-    until = _time("end", given, now, _MICROSECOND)
+    shortest, longest = (milliseconds(name, given.get(name)) for name in ("minDuration", "maxDuration"))
     criteria = SpanCriteria(
-        since=_time("start", given, now - _USUAL_LOOKBACK, _MICROSECOND),
-        until=_later(until),
-        service=stored_service(service),
+        since=unix("start", given.get("start"), _MICROSECOND) or now - _LOOKBACK,
+        until=_including(unix("end", given.get("end"), _MICROSECOND) or now),
+        service=stored(service),
         operation=text("operation", given.get("operation")),
         min_duration=shortest,
         max_duration=longest,
         tags=_tags(given),
     )
-    return TraceQuery(criteria, limit("limit", given.get("limit")), _some(traces), flag("raw", given.get("raw")))
+    _check(criteria)
+    return TraceQuery(criteria, limit("limit", given.get("limit")), traces, flag("raw", given.get("raw")))
+
+
+def query_of_v3(given: QueryParams) -> TraceQuery:
+    """Return what `/api/v3/traces` and `/api/v3/trace-summaries` are asked for."""
+    if given.get("query.filter"):
+        raise ParameterError("query.filter is not supported here; query.attributes is")
+    since, until = (_first(given, f"query.startTime{end}", f"query.start_time_{end.lower()}") for end in ("Min", "Max"))
+    if not since or not until:
+        raise ParameterError("query.startTimeMin and query.startTimeMax are required")
+    attributes = given.get("query.attributes")
+    criteria = SpanCriteria(
+        since=iso_time("query.startTimeMin", since),
+        until=_including(iso_time("query.startTimeMax", until)),
+        service=stored(text("query.serviceName", _first(given, "query.serviceName", "query.service_name"))),
+        operation=text("query.operationName", _first(given, "query.operationName", "query.operation_name")),
+        min_duration=milliseconds("query.durationMin", _first(given, "query.durationMin", "query.duration_min")),
+        max_duration=milliseconds("query.durationMax", _first(given, "query.durationMax", "query.duration_max")),
+        tags=checked_tags(json_tags("query.attributes", attributes)) if attributes else {},
+    )
+    _check(criteria)
+    if criteria.since >= criteria.until:
+        raise ParameterError("query.startTimeMin must be before query.startTimeMax")
+    depth = limit("query.searchDepth", _first(given, "query.searchDepth", "query.search_depth", "query.num_traces"))
+    raw = flag("query.rawTraces", _first(given, "query.rawTraces", "query.raw_traces"))
+    return TraceQuery(criteria, depth, raw=raw)
 
 
 def dependency_query(given: QueryParams, now: datetime) -> DependencyQuery:
-    """Return what `/api/dependencies` is asked for.
-
-    Raises:
-        ParameterError: a value cannot be.
-    """
-    millisecond = timedelta(milliseconds=1)
-    until = _time("endTs", given, now, millisecond)
-    lookback = given.get("lookback")
-    length = _USUAL_CALLS_LOOKBACK if not lookback else _times("lookback", lookback, millisecond)
+    """Return what `/api/dependencies` is asked for."""
+    until = unix("endTs", given.get("endTs"), _MILLISECOND) or now
+    lookback = length("lookback", given.get("lookback"), _MILLISECOND)
     try:
-        return DependencyQuery(until - length, _later(until), text("service", given.get("service")))
+        since = until - (_LOOKBACK_OF_CALLS if lookback is None else lookback)
+        return DependencyQuery(since, _including(until), text("service", given.get("service")))
     except OverflowError:
-        raise ParameterError("unable to parse param 'lookback': it reaches beyond all times") from None
+        raise ParameterError("unable to parse param 'lookback': it is out of range") from None
 
 
-def trace_id(given: str) -> str:
-    """Return a trace id as 32 lower-case hex digits; leading zeros may be missing.
-
-    Raises:
-        ParameterError: it is none.
-    """
-    digits = given.strip()
-    if not _HEX.fullmatch(digits):
-        raise ParameterError(f"cannot parse traceID param: {given[:80]!r} is not at most 32 hexadecimal digits")
-    return digits.lower().zfill(32)
+def stored(service: str | None) -> str | None:
+    """Return the name of a service as `SpanCriteria` has it."""
+    return "" if service == NO_SERVICE else service
 
 
-def time_hint(name: str, given: str | None) -> None:
-    """Check when a trace is said to be; it is found without that, and clients do not agree on the unit."""
-    if given:
-        _integer(name, given)
+def _first(given: QueryParams, *names: str) -> str | None:
+    return next((value for name in names if (value := given.get(name))), None)
 
 
-def text(name: str, given: str | None) -> str | None:
-    """Return a text that the database can hold, None for an empty one."""
-    if not given:
-        return None
-    if len(given) > _LONGEST_TEXT:
-        raise ParameterError(f"unable to parse param '{name}': longer than {_LONGEST_TEXT} characters")
-    if not given.isprintable() and not _encodable(given):
-        raise ParameterError(f"unable to parse param '{name}': not text in Unicode")
-    return given.replace("\0", "␀")
-
-
-def required(name: str, given: str | None) -> str:
-    value = text(name, given)
-    if value is None:
-        raise ParameterError(f"parameter '{name}' is required")
-    return value
-
-
-def flag(name: str, given: str | None) -> bool:
-    if given is None or given in _FALSE:
-        return False
-    if given not in _TRUE:
-        raise ParameterError(f"unable to parse param '{name}': {given[:80]!r} is neither true nor false")
-    return True
-
-
-def limit(name: str, given: str | None) -> int:
-    """Return how many traces are wanted, and never more than is good for anybody."""
-    wanted = _integer(name, given) if given else 0
-    if wanted < 0:
-        raise ParameterError(f"unable to parse param '{name}': it is negative")
-    return min(wanted or _USUAL_TRACES, MOST_TRACES)
-
-
-def milliseconds(name: str, given: str | None) -> float | None:
-    """Return a length as Go writes it (1.5s, 200ms, 1h2m) in milliseconds, None for an empty one and for zero."""
-    if not given or given == "0":
-        return None
-    parts = _LENGTH.findall(given)
-    if "".join(parts) != given:
-        raise ParameterError(f"unable to parse param '{name}': {given[:80]!r} is no length such as 200ms or 1.5s")
-    return sum(_part(part) for part in parts) or None
-
-
-def check_durations(shortest: float | None, longest: float | None) -> None:
+def _check(criteria: SpanCriteria) -> None:
+    shortest, longest = criteria.min_duration, criteria.max_duration
     if shortest is not None and longest is not None and longest < shortest:
         raise ParameterError("'maxDuration' should be greater than 'minDuration'")
-
-
-def stored_service(name: str | None) -> str | None:
-    """Return the name as `SpanCriteria` has it."""
-    return "" if name == NO_SERVICE else name
-
-
-def tags_of(name: str, document: str) -> dict[str, str]:
-    """Return the tags of a JSON object whose values are all strings."""
-    try:
-        return _STRINGS.validate_json(document, strict=True)
-    except ValidationError as error:
-        reason = error.errors(include_url=False, include_input=False)[0]["msg"]
-        raise ParameterError(f"malformed '{name}' parameter, cannot unmarshal JSON: {reason}") from None
-
-
-def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    if len(tags) > _MOST_TAGS:
-        raise ParameterError(f"more than {_MOST_TAGS} tags")
-    return {text("tags", key) or "": text("tags", value) or "" for key, value in tags.items()}
 
 
 def _tags(given: QueryParams) -> dict[str, str]:
@@ -201,57 +136,10 @@ def _tags(given: QueryParams) -> dict[str, str]:
             raise ParameterError(f"malformed 'tag' parameter, expecting key:value, received: {one[:80]}")
         tags[key] = value
     for document in given.getlist("tags"):
-        tags |= tags_of("tags", document)
+        tags |= json_tags("tags", document)
     return checked_tags(tags)
 
 
-def _some(traces: Sequence[str]) -> Sequence[str]:
-    unique = tuple(dict.fromkeys(traces))
-    if len(unique) > MOST_TRACES:
-        raise ParameterError(f"more than {MOST_TRACES} trace ids")
-    return unique
-
-
-def _milliseconds(name: str, given: QueryParams) -> float | None:
-    return milliseconds(name, given.get(name))
-
-
-def _part(part: str) -> float:
-    unit = part.lstrip("0123456789.")
-    return float(part.removesuffix(unit)) * _UNITS[unit]
-
-
-def _integer(name: str, given: str) -> int:
-    if not re.fullmatch(r"[-+]?\d{1,19}", given, re.ASCII):
-        raise ParameterError(f"unable to parse param '{name}': {given[:80]!r} is no integer")
-    return int(given)
-
-
-def _times(name: str, given: str, unit: timedelta) -> timedelta:
-    try:
-        return _integer(name, given) * unit
-    except OverflowError:
-        raise ParameterError(f"unable to parse param '{name}': it is out of range") from None
-
-
-def _time(name: str, given: QueryParams, default: datetime, unit: timedelta) -> datetime:
-    value = given.get(name)
-    if not value:
-        return default
-    try:
-        return _EPOCH + _times(name, value, unit)
-    except OverflowError:
-        raise ParameterError(f"unable to parse param '{name}': it is out of range") from None
-
-
-def _later(until: datetime) -> datetime:
+def _including(until: datetime) -> datetime:
     """Return the end of a time that includes its last microsecond."""
     return min(until, datetime.max.replace(tzinfo=UTC) - _MICROSECOND) + _MICROSECOND
-
-
-def _encodable(given: str) -> bool:
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ganglion_query.jaeger.parameters import DependencyQuery, TraceQuery, stored_service
-from ganglion_query.jaeger.spans import Rows
+from ganglion_query.jaeger.parameters import DependencyQuery, TraceQuery, stored
+from ganglion_query.jaeger.rows import Rows
 from ganglion_query.model import LogRow, NotFoundError
 from ganglion_query.reader import Reader, Session, jaeger
-from ganglion_query.reader.jaeger import Call, Operation, StoredSpan
+from ganglion_query.reader.jaeger import Call, Operation, StoredSpan, Summary
 
-__all__ = ["calls", "one_trace", "operations", "services", "traces"]
+__all__ = ["calls", "one_trace", "operations", "services", "summaries", "traces"]
 
 _MOST_SERVICES = 5000
 _MOST_OPERATIONS = 5000
@@ -27,7 +27,7 @@ def services(reader: Reader) -> list[str]:
 def operations(reader: Reader, service: str, kind: str | None = None) -> list[Operation]:
     """Return the operations of a service, in order of names; with `kind` those of that one, in any case."""
     with reader.session() as session:
-        found = jaeger.operations(session, stored_service(service) or "", _MOST_OPERATIONS)
+        found = jaeger.operations(session, stored(service) or "", _MOST_OPERATIONS)
     return [one for one in found if kind is None or one.kind == kind.upper()]
 
 
@@ -49,6 +49,13 @@ def traces(reader: Reader, wanted: TraceQuery) -> list[Rows]:
     with reader.session() as session:
         ids = wanted.traces or jaeger.find_traces(session, wanted.criteria, wanted.limit)
         return list(_rows(session, ids, _MOST_OF_A_LIST, _MOST_LOGS_OF_A_LIST)) if ids else []
+
+
+def summaries(reader: Reader, wanted: TraceQuery) -> list[Summary]:
+    """Return traces that meet the criteria, added up, the newest first."""
+    with reader.session() as session:
+        ids = jaeger.find_traces(session, wanted.criteria, wanted.limit)
+        return jaeger.summaries(session, ids) if ids else []
 
 
 def calls(reader: Reader, wanted: DependencyQuery) -> list[Call]:

@@ -1,6 +1,6 @@
 """Jaeger's own JSON: what Grafana's data source asks for, and Jaeger's page for traces and dependencies."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -8,7 +8,8 @@ from starlette.responses import Response
 from ganglion_query.api.parameters import Asking
 from ganglion_query.jaeger import questions
 from ganglion_query.jaeger.answering import JaegerRoute, NotSupportedError, StructuredError, envelope
-from ganglion_query.jaeger.parameters import dependency_query, flag, required, search_query, text, time_hint, trace_id
+from ganglion_query.jaeger.parameters import dependency_query, search_query
+from ganglion_query.jaeger.parsing import flag, length, required, text, trace_id
 from ganglion_query.jaeger.spans import trace
 from ganglion_query.model import NotFoundError
 
@@ -52,7 +53,7 @@ def read_trace(reader: Asking, request: Request, given_id: str) -> Response:
     given = request.query_params
     wanted, raw = trace_id(given_id), flag("raw", given.get("raw"))
     for name in ("start", "end"):
-        time_hint(name, given.get(name))
+        length(name, given.get(name), timedelta(microseconds=1))
     return envelope([trace(questions.one_trace(reader, wanted), raw=raw)])
 
 

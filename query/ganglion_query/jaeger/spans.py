@@ -1,17 +1,15 @@
 """Stored spans and logs as a trace in Jaeger's JSON; a pure function of the rows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 from ganglion_query.jaeger.doubts import doubts
 from ganglion_query.jaeger.parameters import NO_SERVICE
+from ganglion_query.jaeger.rows import Rows, SpanLog, attributes_of, logs_by_span, microseconds, moment_of
 from ganglion_query.jaeger.tags import KeyValue, pair, pairs
-from ganglion_query.model import LogRow
 from ganglion_query.reader.jaeger import StoredSpan
 
-__all__ = ["Rows", "Trace", "microseconds", "trace"]
+__all__ = ["Trace", "trace"]
 
 
 class Reference(TypedDict):
@@ -61,22 +59,6 @@ class Trace(TypedDict):
     warnings: list[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What is stored of one trace: spans and logs in time order, attributes of resources by their id.
-
-    `notes` say what is not here.
-    """
-
-    trace_id: str
-    spans: Sequence[StoredSpan]
-    resources: Mapping[int, Mapping[str, Any]]
-    logs: Sequence[LogRow] = ()
-    notes: Sequence[str] = field(default_factory=tuple[str, ...])
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _SAMPLED_FLAGS = 0xFF
 
 
@@ -84,11 +66,12 @@ def trace(rows: Rows, *, raw: bool = False) -> Trace:
     """Return a trace with its logs and with doubts about its spans as warnings; with `raw` only what was sent."""
     services = {span.resource_id: span.service_name for span in rows.spans}
     processes = {id_: f"p{number}" for number, id_ in enumerate(services, 1)}
-    logs = {} if raw else _logs_by_span(rows)
+    logs = {} if raw else logs_by_span(rows)
     warnings = {} if raw else doubts(rows.spans, rows.resources)
     spans = [_span(span, processes[span.resource_id]) for span in rows.spans]
     for position, (span, stored) in enumerate(zip(spans, rows.spans, strict=True)):
-        span["logs"] = sorted([*span["logs"], *logs.get(stored.span_id, ())], key=_time_of)
+        ours = [_log(log) for log in logs.get(stored.span_id, ())]
+        span["logs"] = sorted([*span["logs"], *ours], key=_time_of)
         told = [*(rows.notes if position == 0 else ()), *warnings.get(position, ())]
         span["warnings"] = told or None
     return {
@@ -97,11 +80,6 @@ def trace(rows: Rows, *, raw: bool = False) -> Trace:
         "processes": {name: _process(services[id_], rows.resources.get(id_, {})) for id_, name in processes.items()},
         "warnings": list(rows.notes) or None,
     }
-
-
-def microseconds(time: datetime) -> int:
-    """Return Unix time in µs."""
-    return (time - _EPOCH) // _MICROSECOND
 
 
 def _process(service: str | None, attributes: Mapping[str, Any]) -> Process:
@@ -153,7 +131,7 @@ def _references(span: StoredSpan) -> list[Reference]:
         trace_id, span_id = str(link.get("trace_id", "")), str(link.get("span_id", ""))
         if not trace_id and not span_id:
             continue
-        is_child = _attributes(link).get("opentracing.ref_type") == "child_of"
+        is_child = attributes_of(link).get("opentracing.ref_type") == "child_of"
         key = parent if (trace_id, span_id) == parent else (trace_id, f"{span_id}/{number}")
         found[key] = {
             "refType": "CHILD_OF" if is_child else "FOLLOWS_FROM",
@@ -164,45 +142,13 @@ def _references(span: StoredSpan) -> list[Reference]:
 
 
 def _event(event: Mapping[str, Any]) -> Log:
-    attributes = _attributes(event)
+    attributes = attributes_of(event)
     named = [pair("event", event["name"])] if event.get("name") and "event" not in attributes else []
-    return {"timestamp": _event_time(event), "fields": [*named, *pairs(attributes)]}
+    return {"timestamp": moment_of(event), "fields": [*named, *pairs(attributes)]}
 
 
-def _attributes(of: Mapping[str, Any]) -> Mapping[str, Any]:
-    attributes: Mapping[str, Any] | None = of.get("attributes")
-    return attributes or {}
-
-
-def _event_time(event: Mapping[str, Any]) -> int:
-    """Return when it was; stored are nanoseconds, of which Python knows but six digits."""
-    return microseconds(datetime.fromisoformat(str(event["timestamp"])))
-
-
-def _logs_by_span(rows: Rows) -> dict[str, list[Log]]:
-    """Return our logs by the span that they were written in, else that of the earliest span."""
-    known = {span.span_id: span.service_name for span in rows.spans}
-    first = rows.spans[0].span_id if rows.spans else ""
-    found: dict[str, list[Log]] = {}
-    for row in rows.logs:
-        span_id = row.span_id if row.span_id in known else first
-        found.setdefault(span_id or first, []).append(_log(row, known.get(span_id)))
-    return found
-
-
-def _log(row: LogRow, service: str | None) -> Log:
-    told: dict[str, Any] = {
-        "event": "log",
-        "level": row.level,
-        "message": row.message,
-        "logger": row.logger,
-        "service.name": row.service_name if row.service_name != service else None,
-        "error": row.error,
-        "stack": row.stack_trace,
-    }
-    fields = [pair(key, value) for key, value in told.items() if value is not None]
-    rest = {key: value for key, value in {**row.context, **row.metrics}.items() if key not in told}
-    return {"timestamp": microseconds(row.timestamp), "fields": [*fields, *pairs(rest)]}
+def _log(log: SpanLog) -> Log:
+    return {"timestamp": log.timestamp, "fields": [pair(key, value) for key, value in log.fields.items()]}
 
 
 def _time_of(log: Log) -> int:

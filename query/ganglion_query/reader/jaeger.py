@@ -17,6 +17,7 @@ __all__ = [
     "Operation",
     "SpanCriteria",
     "StoredSpan",
+    "Summary",
     "calls",
     "find_traces",
     "logs_of",
@@ -24,6 +25,7 @@ __all__ = [
     "resources_of",
     "services",
     "spans_of",
+    "summaries",
 ]
 
 
@@ -87,6 +89,24 @@ class Call:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A trace added up. `services` are `[name, spans, failed spans]`, the root is the earliest span without a parent.
+
+    An orphan names a parent that is not here.
+    """
+
+    trace_id: str
+    start_time: datetime
+    end_time: datetime
+    root_service: str | None
+    root_name: str
+    span_count: int
+    error_count: int
+    orphan_count: int
+    services: Sequence[tuple[str | None, int, int]]
+
+
 # A service that only sent logs has no traces to look for.
 _SERVICES: LiteralString = """SELECT service_name AS name FROM (SELECT DISTINCT service_name FROM resources) AS known
     WHERE EXISTS (SELECT FROM spans s WHERE s.service_name = known.service_name)
@@ -122,6 +142,24 @@ _LOGS: LiteralString = f"""SELECT {LOG_COLUMNS}
     ORDER BY wanted.place, l.timestamp LIMIT %(limit)s"""  # noqa: S608
 
 _RESOURCES: LiteralString = "SELECT id, attributes FROM resources WHERE id = ANY(%(ids)s)"
+
+_SUMMARIES: LiteralString = """WITH found AS MATERIALIZED (
+        SELECT trace_id, span_id, parent_span_id, service_name, name, status, start_time, end_time
+        FROM spans WHERE trace_id = ANY(%(traces)s::uuid[])),
+    counted AS (SELECT trace_id,
+            jsonb_agg(jsonb_build_array(service_name, spans, failed) ORDER BY service_name) AS services
+        FROM (SELECT trace_id, service_name, count(*) AS spans, count(*) FILTER (WHERE status = 'ERROR') AS failed
+            FROM found GROUP BY trace_id, service_name) AS each GROUP BY trace_id),
+    orphans AS (SELECT c.trace_id, count(*) FROM found c WHERE c.parent_span_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM found p WHERE p.trace_id = c.trace_id AND p.span_id = c.parent_span_id) GROUP BY c.trace_id)
+    SELECT replace(f.trace_id::text, '-', '') AS trace_id, min(f.start_time) AS start_time,
+        max(coalesce(f.end_time, f.start_time)) AS end_time,
+        (array_agg(f.service_name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_service,
+        (array_agg(f.name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_name,
+        count(*) AS span_count, count(*) FILTER (WHERE f.status = 'ERROR') AS error_count,
+        coalesce((SELECT o.count FROM orphans o WHERE o.trace_id = f.trace_id), 0) AS orphan_count,
+        (SELECT c.services FROM counted c WHERE c.trace_id = f.trace_id) AS services
+    FROM found f GROUP BY f.trace_id"""
 
 # The parent began before its child, but clocks differ and requests are long.
 _CALLS: LiteralString = """SELECT p.service_name AS parent, c.service_name AS child, count(*) AS count
@@ -225,6 +263,12 @@ def resources_of(session: Session, spans: Sequence[StoredSpan]) -> dict[int, Map
     """Return the attributes of what sent `spans`, by `resource_id`."""
     ids = sorted({span.resource_id for span in spans})
     return {row["id"]: row["attributes"] for row in session.dicts(_RESOURCES, {"ids": ids})}
+
+
+def summaries(session: Session, traces: Sequence[str]) -> list[Summary]:
+    """Return what is stored of `traces` added up, in the order of these."""
+    found = {row.trace_id: row for row in session.rows(Summary, _SUMMARIES, {"traces": list(traces)})}
+    return [found[trace_id] for trace_id in traces if trace_id in found]
 
 
 def calls(session: Session, since: datetime, until: datetime, limit: int) -> list[Call]:

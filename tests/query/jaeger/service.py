@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI, Request
-from ganglion_query.jaeger import routes
+from ganglion_query.jaeger.router import router
 from ganglion_query.reader import Reader
 
 __all__ = ["get", "jaeger"]
@@ -16,7 +16,7 @@ __all__ = ["get", "jaeger"]
 async def jaeger(dsn: str) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the API at its place, /jaeger; SERVER's guard stands before it in a whole server."""
     app = FastAPI()
-    app.include_router(routes.router, prefix="/jaeger")
+    app.include_router(router)
 
     @app.middleware("http")
     async def with_reader(request: Request, call_next: Any) -> Any:
