@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 
 from .documents import UnreadableDocumentError
 from .generation import RateLimitedError, TokenBudgetError
-from .service import Answer, Caller, Service
+from .own_requests import Asker, router
+from .service import Answer, Service
 from .store import StoreUnavailableError
 from .switches import Switches, chosen
 
@@ -25,20 +26,11 @@ _LONGEST_NAME = 200
 logger = ganglion.get_logger("rag_service")
 service = Service()
 app = FastAPI(title="RAG service")
+app.include_router(router)
 
 
 class Question(BaseModel):
     question: str = Field(min_length=1, max_length=20_000)
-
-
-async def caller(
-    x_user_id: Annotated[str, Header(max_length=200)] = "anonymous",
-    x_tenant_id: Annotated[str, Header(max_length=200)] = "public",
-    x_session_id: Annotated[str, Header(max_length=200)] = "default",
-) -> Caller:
-    """Say once who asks: from here on every log and span of the request says it too."""
-    ganglion.bind(user_id=x_user_id, tenant_id=x_tenant_id, session_id=x_session_id)
-    return Caller(x_tenant_id, x_user_id, x_session_id)
 
 
 async def switches(x_demo_fault: Annotated[str | None, Header()] = None) -> Switches:
@@ -48,7 +40,6 @@ async def switches(x_demo_fault: Annotated[str | None, Header()] = None) -> Swit
         raise HTTPException(400, f"X-Demo-Fault: {error}") from error
 
 
-Asker = Annotated[Caller, Depends(caller)]
 Chosen = Annotated[Switches, Depends(switches)]
 
 
