@@ -1,23 +1,27 @@
 """Why are there errors now: errors of one cause together, since when, whose, and where they begin."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from ganglion_query.answers.period import Period
+from ganglion_query.answers.population import Population, Share, population
+from ganglion_query.failures import Failure, causes
+from ganglion_query.fingerprints import fingerprint
+from ganglion_query.reader import Reader, Session
+from ganglion_query.reader import error_groups as rows
+from ganglion_query.sentences import amount, at_time, share_text
+from ganglion_query.significance import CERTAIN, counts_apart, shares_apart
 
-__all__ = ["ErrorGroup", "ErrorGroups", "Share"]
+__all__ = ["ErrorGroup", "ErrorGroups", "Found", "Share", "error_groups", "find_failures"]
 
+_MOST_ROWS = 50_000
+_MOST_TRACES = 10_000
+_EXAMPLES = 5
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A value that is more frequent among these errors than among all requests; shares from 0 to 1."""
-
-    attribute: str
-    value: str
-    among_errors: float
-    among_all: float
+Trend = Literal["new", "rising", "steady", "falling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class ErrorGroup:
     """Errors of one type and message, numbers and ids left out.
 
     `origin`: service and operation in which the first error of a trace in causal order arose, most often. `before`
-    counts the same time before the period.
+    counts the same time before the period; `first_seen` is the first of both. `trace_ids` are the newest.
     """
 
     fingerprint: str
@@ -33,7 +37,7 @@ class ErrorGroup:
     origin: str | None
     count: int
     before: int
-    trend: Literal["new", "rising", "steady", "falling"]
+    trend: Trend
     first_seen: datetime
     last_seen: datetime
     requests: int
@@ -45,7 +49,11 @@ class ErrorGroup:
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroups:
-    """The groups by descending count; `verdict` says in a sentence why there are errors now."""
+    """The groups by descending count; `verdict` says in a sentence why there are errors now.
+
+    `requests` are all of the period, `failed_requests` those with an error in them; `errors` counts each where it
+    began. `others` are groups beyond the limit.
+    """
 
     period: Period
     verdict: str
@@ -53,3 +61,145 @@ class ErrorGroups:
     errors: int
     groups: Sequence[ErrorGroup]
     truncated: bool
+    failed_requests: int = 0
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The errors of a period where they began; `truncated`: there are more."""
+
+    failures: Sequence[Failure]
+    truncated: bool
+
+
+def error_groups(
+    reader: Reader, period: Period, service: str | None = None, user: str | None = None, limit: int = 20
+) -> ErrorGroups:
+    """Return the errors of a period by cause, of one service or user where they are given.
+
+    Raises:
+        ReaderError: the database cannot be asked.
+    """
+    earlier = Period(period.since - period.length, period.since)
+    with reader.session() as session:
+        now = find_failures(session, period, service, user)
+        before = find_failures(session, earlier, service, user)
+        everyone = population(session, period, service, user)
+        usual = population(session, earlier, service, user) if now.failures else everyone
+    groups = _grouped(now.failures, before.failures, everyone, usual)
+    failed = {failure.trace_id for failure in now.failures if failure.trace_id}
+    return ErrorGroups(
+        period=period,
+        verdict=_verdict(groups, len(failed), everyone, usual),
+        requests=everyone.count,
+        errors=len(now.failures),
+        groups=groups[:limit],
+        truncated=now.truncated or before.truncated or everyone.truncated,
+        failed_requests=len(failed),
+        others=max(0, len(groups) - limit),
+    )
+
+
+def find_failures(session: Session, period: Period, service: str | None = None, user: str | None = None) -> Found:
+    """Return the errors that are causes, of at most 50,000 logs and as many spans, the newest."""
+    wanted = rows.Wanted(period.since, period.until, service, user, _MOST_ROWS)
+    logs, spans = rows.error_logs(session, wanted), rows.failed_spans(session, wanted)
+    traces = dict.fromkeys(row.trace_id for row in [*logs, *spans] if row.trace_id)
+    judged = list(traces)[:_MOST_TRACES]
+    found = list(causes(logs, spans, rows.span_places(session, judged, wanted)))
+    return Found(found, len(logs) == _MOST_ROWS or len(spans) == _MOST_ROWS or len(traces) > _MOST_TRACES)
+
+
+def _grouped(
+    now: Sequence[Failure], before: Sequence[Failure], everyone: Population, usual: Population
+) -> list[ErrorGroup]:
+    earlier = _by_error(before)
+    groups = [
+        _group(error, failures, earlier.get(error, []), (everyone, usual)) for error, failures in _by_error(now).items()
+    ]
+    return sorted(groups, key=lambda group: (-group.count, group.error))
+
+
+def _by_error(failures: Sequence[Failure]) -> Mapping[str, list[Failure]]:
+    found: defaultdict[str, list[Failure]] = defaultdict(list)
+    for failure in failures:
+        found[failure.error].append(failure)
+    return found
+
+
+def _group(
+    error: str, failures: Sequence[Failure], before: Sequence[Failure], all_: tuple[Population, Population]
+) -> ErrorGroup:
+    times = [failure.timestamp for failure in failures]
+    newest = sorted(failures, key=lambda failure: failure.timestamp, reverse=True)
+    traces = list(dict.fromkeys(failure.trace_id for failure in newest if failure.trace_id))
+    origins = Counter(_origin(failure) for failure in failures)
+    return ErrorGroup(
+        fingerprint=fingerprint(error),
+        error=error,
+        origin=origins.most_common(1)[0][0],
+        count=len(failures),
+        before=len(before),
+        trend=_trend(len(before), len(failures), all_),
+        first_seen=min([*times, *(failure.timestamp for failure in before)]),
+        last_seen=max(times),
+        requests=len(traces),
+        users=len({failure.user_id for failure in failures if failure.user_id}),
+        services=dict(Counter(failure.service or "" for failure in failures).most_common()),
+        common=all_[0].over_represented(set(traces)),
+        trace_ids=traces[:_EXAMPLES],
+    )
+
+
+def _origin(failure: Failure) -> str | None:
+    parts = [part for part in (failure.operation, failure.service) if part]
+    return " of ".join(parts) or None
+
+
+def _trend(before: int, after: int, all_: tuple[Population, Population]) -> Trend:
+    """Compare as shares of the requests where there are any; that there were more of them is no cause."""
+    if before == 0:
+        return "new"
+    everyone, usual = all_
+    if everyone.count >= after and usual.count >= before:
+        z = shares_apart(before, usual.count, after, everyone.count)
+    else:
+        z = counts_apart(before, after)
+    return "rising" if z >= CERTAIN else "falling" if z <= -CERTAIN else "steady"
+
+
+def _verdict(groups: Sequence[ErrorGroup], failed: int, everyone: Population, usual: Population) -> str:
+    if not groups:
+        return f"no errors in {amount(everyone.count, 'request')}"
+    telling = next((group for group in groups if group.trend in {"new", "rising"}), groups[0])
+    whole = sum(group.count for group in groups)
+    subject = f"{failed:,} of {amount(everyone.count, 'request')} have errors" if failed else amount(whole, "error")
+    since = f" since {at_time(telling.first_seen)}" if telling.trend == "new" else ""
+    where = f" at {telling.origin}" if telling.origin else ""
+    how = _how(telling, _new_versions(telling, everyone, usual))
+    return f"{subject}{since}: {telling.error}{where} ({telling.count:,}), {how}"
+
+
+def _how(group: ErrorGroup, new_versions: Sequence[str]) -> str:
+    """Say what is new, and in what these requests differ from others."""
+    trend = {"new": "new", "rising": f"rising from {group.before:,}", "steady": "as before", "falling": "falling"}
+    told = trend[group.trend]
+    if new_versions:
+        return f"{told} with version {new_versions[0]}"
+    if not group.common:
+        return told
+    first = group.common[0]
+    among = f"{share_text(first.among_errors)} of them have {first.attribute} {first.value}"
+    return f"{told}; {among} ({share_text(first.among_all)} of all requests)"
+
+
+def _new_versions(group: ErrorGroup, everyone: Population, usual: Population) -> Sequence[str]:
+    """Return the versions that these requests have in common and that were not there before, that of the origin first."""
+    if group.trend not in {"new", "rising"} or not usual.count:
+        return []
+    known = usual.values("version")
+    service = (group.origin or "").rpartition(" of ")[2]
+    versions = everyone.shared_values(group.trace_ids, "version")
+    new = sorted(version for version in versions if version not in known)
+    return sorted(new, key=lambda version: version.rpartition(" of ")[2] != service)

@@ -1,0 +1,99 @@
+"""When a mean fell: the stretch of a series that is lowest against the rest, and how surely. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from ganglion_query.significance import normal_of_t
+
+__all__ = ["Fall", "Weighed", "clearest_fall"]
+
+# By chance the greatest of many comparisons is higher than any one of them.
+_CERTAIN_LASTING = 4.0
+_CERTAIN_PASSING = 5.0
+_COARSE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Values that stand together: how many, their sum and the sum of their squares."""
+
+    count: int
+    total: float
+    squares: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """From the point `start` up to and without `end` the mean is `after`, elsewhere `before`; `z` standard errors."""
+
+    start: int
+    end: int
+    before: float
+    after: float
+    z: float
+
+
+def clearest_fall(points: Sequence[Weighed], least: int = 5) -> Fall | None:
+    """Return the stretch whose mean is lower than the rest with the greatest t, if that cannot be chance.
+
+    It has `least` values and so many before it; it lasts to the end unless a recovery is much clearer. The two-sample
+    t of every split is what the likelihood ratio of a change in the mean is (Hinkley 1970); of every stretch, that of
+    a passing change (Levin and Kline 1985).
+    """
+    if not points:
+        return None
+    series = _Series(points, least)
+    lasting = series.best([(start, len(points)) for start in range(1, len(points))])
+    passing = series.passing()
+    chosen = passing if passing and passing.z > (lasting.z if lasting else 0.0) + 1 else lasting
+    if chosen is None:
+        return None
+    certain = _CERTAIN_LASTING if chosen.end == len(points) else _CERTAIN_PASSING
+    return chosen if chosen.z >= certain else None
+
+
+class _Series:
+    """Sums up to each point."""
+
+    def __init__(self, points: Sequence[Weighed], least: int) -> None:
+        self.length = len(points)
+        self._least = least
+        self._counts = [0, *accumulate(point.count for point in points)]
+        centre = math.fsum(point.total for point in points) / max(1, self._counts[-1])
+        # Around the mean, where squares lose no digits.
+        self._totals = [0.0, *accumulate(point.total - point.count * centre for point in points)]
+        squares = (point.squares - 2 * centre * point.total + point.count * centre**2 for point in points)
+        self._squares = [0.0, *accumulate(squares)]
+        self._centre = centre
+
+    def best(self, stretches: Sequence[tuple[int, int]]) -> Fall | None:
+        falls = [fall for start, end in stretches if (fall := self._fall(start, end)) is not None]
+        return max(falls, key=lambda fall: fall.z, default=None)
+
+    def passing(self) -> Fall | None:
+        """Return the best stretch with an end: looked for in large steps, then moved point by point."""
+        step = max(1, self.length // _COARSE)
+        marks = range(0, self.length, step)
+        found = self.best([(start, end) for start in marks for end in marks if 0 < start < end])
+        if found is None or step == 1:
+            return found
+        starts = range(max(1, found.start - step), min(self.length, found.start + step + 1))
+        ends = range(max(1, found.end - step), min(self.length, found.end + step + 1))
+        found = self.best([(start, found.end) for start in starts if start < found.end]) or found
+        return self.best([(found.start, end) for end in ends if found.start < end]) or found
+
+    def _fall(self, start: int, end: int) -> Fall | None:
+        count = self._counts[-1]
+        within = self._counts[end] - self._counts[start]
+        others = count - within
+        if within < self._least or self._counts[start] < self._least or others < 2:
+            return None
+        total = self._totals[end] - self._totals[start]
+        low, high = total / within, (self._totals[-1] - total) / others
+        spread = self._squares[-1] - within * low**2 - others * high**2
+        # Not less than what rounding leaves, so that a perfect step is not infinitely sure.
+        deviation = math.sqrt(max(spread / (count - 2), 1e-6))
+        z = normal_of_t((high - low) / (deviation * math.sqrt(1 / within + 1 / others)), count - 2)
+        return Fall(start, end, high + self._centre, low + self._centre, z) if z > 0 else None

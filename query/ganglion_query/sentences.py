@@ -1,0 +1,36 @@
+"""Numbers and times as a sentence says them: `5,020 requests`, `840 ms`, `8 %`, `2026-11-20 15:02:11 UTC`."""
+
+from datetime import UTC, datetime
+
+from ganglion_query.text import duration
+
+__all__ = ["amount", "at_time", "duration", "dollars_text", "score_text", "share_text"]
+
+_PLURALS = {"y": "ies"}
+
+
+def amount(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 request`, `5,020 requests`."""
+    if count == 1:
+        return f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {plural}"
+
+
+def at_time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def share_text(share: float) -> str:
+    """Return a share as per cent with two digits that matter: `8.2 %`, `0.12 %`, `100 %`."""
+    percent = share * 100
+    digits = 0 if percent >= 10 or percent == 0 else 1 if percent >= 1 else 2
+    return f"{percent:.{digits}f} %"
+
+
+def score_text(score: float) -> str:
+    return f"{score:.2f}"
+
+
+def dollars_text(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.2g}"
