@@ -20,7 +20,6 @@ __all__ = ["NOTHING_FOUND", "Emit", "Generated", "Generator", "Prompt", "RateLim
 
 NOTHING_FOUND = "The documents say nothing about this."
 _SLOW_MS = 1000.0
-_MOST_SENTENCES = 3
 _LEAST_GAIN = 0.2
 """Which share of the words still open a sentence must hold to be worth its length."""
 _INSTRUCTIONS_TOKENS = 24
@@ -163,7 +162,7 @@ def _chosen(prompt: Prompt, sources: Sequence[Chunk]) -> list[str]:
     candidates = [(line, set(content_words(line))) for chunk in sources for line in chunk.text.splitlines()]
     candidates = [(line, held) for line, held in candidates if len(held) >= 4]
     chosen: list[str] = []
-    while wanted and candidates and len(chosen) < _MOST_SENTENCES:
+    while wanted and candidates and len(chosen) < GENERATION.answer_sentences:
         line, held = max(candidates, key=lambda pair: index.covered(wanted, pair[1]) / (1 + len(pair[1]) / 50))
         if index.covered(wanted, held) < _LEAST_GAIN:
             break

@@ -1,5 +1,6 @@
 """Layer ingestion: a file becomes chunks in the store."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from .timing import ms_since, now
 
 __all__ = ["CHUNK_TOKENS", "Upload", "cut", "enriched", "ingest"]
 
-CHUNK_TOKENS = 160
+CHUNK_TOKENS = int(os.environ.get("RAG_CHUNK_SIZE") or 160)
 """How large a chunk may be; larger ones tell more, smaller ones are found more exactly."""
 
 

@@ -1,9 +1,10 @@
-"""The two models of this service, both pure arithmetic: one embeds texts, one writes answers; and what they cost."""
+"""The models of this service, all pure arithmetic: one embeds texts, one of two writes answers; and what they cost."""
 
 import itertools
+import os
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from .text import content_words
 
-__all__ = ["EMBEDDING", "GENERATION", "EmbeddingModel", "GenerationModel", "Vectors"]
+__all__ = ["EMBEDDING", "GENERATION", "EmbeddingModel", "GenerationModel", "Vectors", "generation_model"]
 
 Vectors = NDArray[np.float32]
 
@@ -51,13 +52,14 @@ class EmbeddingModel:
 
 @dataclass(frozen=True, slots=True)
 class GenerationModel:
-    """What the extractive generator costs and may hold."""
+    """What an extractive generator costs and may hold."""
 
     name: str = "extractive-1"
     temperature: float = 0.0
     window_tokens: int = 2048
     """Question, context and answer together."""
     answer_tokens: int = 256
+    answer_sentences: int = 3
     usd_per_million_input_tokens: float = 0.50
     usd_per_million_output_tokens: float = 1.50
 
@@ -66,5 +68,26 @@ class GenerationModel:
         return paid / 1e6
 
 
+_MINI = GenerationModel(
+    name="extractive-1-mini",
+    answer_tokens=96,
+    answer_sentences=1,
+    usd_per_million_input_tokens=0.10,
+    usd_per_million_output_tokens=0.30,
+)
+_GENERATION_MODELS: Mapping[str, GenerationModel] = {model.name: model for model in (GenerationModel(), _MINI)}
+
+
+def generation_model(name: str) -> GenerationModel:
+    """Return the model of that name.
+
+    Raises:
+        ValueError: no such model; the text names those that exist.
+    """
+    if name not in _GENERATION_MODELS:
+        raise ValueError(f"RAG_MODEL: no such model; there are {', '.join(_GENERATION_MODELS)}")
+    return _GENERATION_MODELS[name]
+
+
 EMBEDDING = EmbeddingModel()
-GENERATION = GenerationModel()
+GENERATION = generation_model(os.environ.get("RAG_MODEL") or "extractive-1")

@@ -3,9 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 
+import ganglion
+
 from .evaluation import Evaluation, evaluate
 from .generation import Emit, Generated, Generator, Prompt
-from .ingestion import Upload, ingest
+from .ingestion import CHUNK_TOKENS, Upload, ingest
 from .memory import Memory
 from .retrieval import Found, Query, Retriever
 from .store import Chunk, Store
@@ -42,11 +44,13 @@ class Service:
         self._memory = Memory()
 
     async def upload(self, caller: Caller, file: str, content: bytes, switches: Switches) -> list[Chunk]:
+        ganglion.bind(chunk_size=CHUNK_TOKENS)
         upload = Upload(caller.tenant, caller.user, file, content)
         return await asyncio.to_thread(ingest, upload, self.store, switches)
 
     async def answer(self, caller: Caller, question: str, switches: Switches, emit: Emit) -> Answer:
         """Answer through `emit`; return it with its sources and scores."""
+        ganglion.bind(chunk_size=CHUNK_TOKENS)
         history = self._memory.history(caller)
         asked = f"{history.topic(question)} {question}".strip()
         query = Query(caller.tenant, asked)
