@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
+from ganglion_exporters.postgresql.access import Access
 from ganglion_exporters.postgresql.connection import Connection
 from ganglion_exporters.postgresql.partitions import Partitions, day_of
 from ganglion_exporters.postgresql.positions import claim, move, stored_position
@@ -70,6 +71,7 @@ class PostgreSQLExporter:
         self._ahead = config.partitions_ahead
         self._connection = Connection(config.dsn.get_secret_value(), config.timeout)
         self._partitions = Partitions(self._schema, self._connection.another)
+        self._access = Access(self._schema)
         self._store = BatchStore(self._schema, self._partitions, config.max_age, config.max_future)
         self._closed = False
 
@@ -105,8 +107,9 @@ class PostgreSQLExporter:
         is_new = not self._connection.is_open
         async with self._connection.use() as connection:
             if is_new:
-                self._store.forget()
                 await ensure_schema(connection, self._schema)
+                await self._access.ensure(connection)
+                await self._store.begin(connection)
             yield connection
 
     def _days_ahead(self) -> range:

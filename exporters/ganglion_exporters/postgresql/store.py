@@ -3,6 +3,8 @@
 convert ──▶ COPY logs                          PostgreSQL takes rows in while the next are converted
 convert ──▶ COPY spans ──▶ a span is there already: back to the savepoint, and
 COPY stage ──▶ INSERT … ON CONFLICT DO NOTHING
+
+COPY does not work under row-level security, to which all but the tables' owner are subject: they go by the stage too.
 """
 
 import asyncio
@@ -34,17 +36,21 @@ class BatchStore:
         self._max_age = max_age
         self._max_future = max_future
         self._stored_resources: set[int] = set()
+        self._is_restricted = False
 
-    def forget(self) -> None:
+    async def begin(self, connection: AsyncConnection[Any]) -> None:
         """Trust nothing of what was seen before: another session may have changed it."""
         self._partitions.forget()
         self._stored_resources.clear()
+        self._is_restricted = await _is_restricted(connection, self._schema)
 
     async def write(self, connection: AsyncConnection[Any], batch: Batch) -> frozenset[int]:
         """Write every row and resource of `batch`; return the resources, to be told to `committed`."""
         table = TABLES[batch.signal]
         seen: dict[int, Resource] = {}
-        if table.key:
+        if self._is_restricted:
+            await self._write_through_stage(connection, table, batch, seen)
+        elif table.key:
             await self._write_once(connection, table, batch, seen)
         else:
             await self._copy(connection, table, self._identifier(table.name), batch, seen)
@@ -100,10 +106,12 @@ class BatchStore:
         stage = "CREATE TEMPORARY TABLE ganglion_stage (LIKE {} INCLUDING DEFAULTS) ON COMMIT DROP"
         await connection.execute(sql.SQL(stage).format(target))
         await self._copy(connection, table, _STAGE, batch, seen)
-        # In the order of the key, so that two exporters with the same spans wait for each other and do not deadlock.
-        insert = "INSERT INTO {} ({}) SELECT {} FROM {} ORDER BY {} ON CONFLICT ({}) DO NOTHING"
-        columns, key = _names(table.columns), _names(table.key)
-        await connection.execute(sql.SQL(insert).format(target, columns, columns, _STAGE, key, key))
+        insert = sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {}")
+        statement = insert.format(target, _STAGE, columns=_names(table.columns))
+        if table.key:
+            # In the order of the key, so that two exporters with the same spans wait for each other, not deadlock.
+            statement += sql.SQL(" ORDER BY {key} ON CONFLICT ({key}) DO NOTHING").format(key=_names(table.key))
+        await connection.execute(statement)
 
     async def _write_resources(self, connection: AsyncConnection[Any], seen: dict[int, Resource]) -> None:
         new = sorted(seen.keys() - self._stored_resources)
@@ -116,6 +124,12 @@ class BatchStore:
             "SELECT * FROM unnest(%s::bigint[], %s::text[], %s::jsonb[], %s::text[]) ON CONFLICT DO NOTHING"
         )
         await connection.execute(sql.SQL(insert).format(self._identifier("resources")), (new, *columns))
+
+
+async def _is_restricted(connection: AsyncConnection[Any], schema: str) -> bool:
+    query = "SELECT row_security_active((quote_ident(%s) || '.logs')::regclass)"
+    row = await (await connection.execute(query, (schema,))).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _names(columns: tuple[str, ...]) -> sql.Composed:

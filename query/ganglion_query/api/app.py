@@ -1,12 +1,8 @@
 """The application: routes, who may use them, errors, the page."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from ganglion_collector.home import Home
 from starlette.middleware.gzip import GZipMiddleware

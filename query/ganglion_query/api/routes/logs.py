@@ -1,10 +1,6 @@
 """Logs and errors: pages of them, errors of one cause together, and logs as they come."""
 
 from dataclasses import replace
-from typing import Annotated
-
-from fastapi import Query, Request
-from starlette.responses import Response
 
 from ganglion_query.answers import error_groups as groups
 from ganglion_query.answers import log_search
