@@ -97,8 +97,11 @@ def _any_value(value: Any) -> JSON:
             return {"intValue": str(value)}
         case int() | float():
             return {"doubleValue": float(value)}
-        case list():
-            items: list[Any] = value
-            return {"arrayValue": {"values": [_any_value(one) for one in items]}}
+        case _ if isinstance(value, list):
+            return {"arrayValue": {"values": _any_values(value)}}
         case _:
             return {"kvlistValue": {"values": _key_values(value)}}
+
+
+def _any_values(values: Any) -> list[JSON]:
+    return [_any_value(value) for value in values]

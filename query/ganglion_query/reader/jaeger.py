@@ -146,20 +146,21 @@ _RESOURCES: LiteralString = "SELECT id, attributes FROM resources WHERE id = ANY
 _SUMMARIES: LiteralString = """WITH found AS MATERIALIZED (
         SELECT trace_id, span_id, parent_span_id, service_name, name, status, start_time, end_time
         FROM spans WHERE trace_id = ANY(%(traces)s::uuid[])),
-    counted AS (SELECT trace_id,
+    totals AS MATERIALIZED (SELECT trace_id, min(start_time) AS start_time, count(*) AS span_count,
+            max(coalesce(end_time, start_time)) AS end_time, count(*) FILTER (WHERE status = 'ERROR') AS error_count,
+            (array_agg(service_name ORDER BY parent_span_id IS NOT NULL, start_time))[1] AS root_service,
+            (array_agg(name ORDER BY parent_span_id IS NOT NULL, start_time))[1] AS root_name
+        FROM found GROUP BY trace_id),
+    services AS MATERIALIZED (SELECT trace_id,
             jsonb_agg(jsonb_build_array(service_name, spans, failed) ORDER BY service_name) AS services
         FROM (SELECT trace_id, service_name, count(*) AS spans, count(*) FILTER (WHERE status = 'ERROR') AS failed
             FROM found GROUP BY trace_id, service_name) AS each GROUP BY trace_id),
-    orphans AS (SELECT c.trace_id, count(*) FROM found c WHERE c.parent_span_id IS NOT NULL AND NOT EXISTS (
-        SELECT FROM found p WHERE p.trace_id = c.trace_id AND p.span_id = c.parent_span_id) GROUP BY c.trace_id)
-    SELECT replace(f.trace_id::text, '-', '') AS trace_id, min(f.start_time) AS start_time,
-        max(coalesce(f.end_time, f.start_time)) AS end_time,
-        (array_agg(f.service_name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_service,
-        (array_agg(f.name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_name,
-        count(*) AS span_count, count(*) FILTER (WHERE f.status = 'ERROR') AS error_count,
-        coalesce((SELECT o.count FROM orphans o WHERE o.trace_id = f.trace_id), 0) AS orphan_count,
-        (SELECT c.services FROM counted c WHERE c.trace_id = f.trace_id) AS services
-    FROM found f GROUP BY f.trace_id"""
+    orphans AS MATERIALIZED (SELECT c.trace_id, count(*) AS orphan_count
+        FROM found c LEFT JOIN found p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
+        WHERE c.parent_span_id IS NOT NULL AND p.span_id IS NULL GROUP BY c.trace_id)
+    SELECT replace(trace_id::text, '-', '') AS trace_id, start_time, end_time, root_service, root_name,
+        span_count, error_count, coalesce(orphan_count, 0) AS orphan_count, services.services
+    FROM totals JOIN services USING (trace_id) LEFT JOIN orphans USING (trace_id)"""
 
 # The parent began before its child, but clocks differ and requests are long.
 _CALLS: LiteralString = """SELECT p.service_name AS parent, c.service_name AS child, count(*) AS count
