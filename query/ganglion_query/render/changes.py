@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ganglion_query.answers.changes import Change, Changes
-from ganglion_query.render.layout import columns, count, hint, next_command, percent, short, when
+from ganglion_query.render.layout import columns, count, hint, next_command, when
 from ganglion_query.text import brief, duration
 
 __all__ = ["print_changes"]
@@ -22,29 +22,12 @@ def print_changes(console: Console, answer: Changes) -> None:
         console.print("Nothing is different beyond chance.")
         hint(console, "", "A longer --window sees smaller changes.")
         return
-    columns(console, ["what changed", "kind", "before", "after", "since"], map(_row, answer.changes), right="23")
+    columns(console, ["", "", ""], map(_row, range(1, len(answer.changes) + 1), answer.changes), right="0", wrap=2)
     hint(console, "", *_hints(answer))
 
 
-def _row(one: Change) -> list[str | Text]:
-    since = "" if one.first_seen is None else f"{one.first_seen.astimezone():%H:%M:%S}"
-    return [
-        Text(short(brief(one.summary), 100), "bold"),
-        Text(one.kind.replace("_", " "), "dim"),
-        _figure(one.before, one.unit),
-        _figure(one.after, one.unit),
-        since,
-    ]
-
-
-def _figure(number: float, unit: str) -> str:
-    match unit:
-        case "ms":
-            return duration(number)
-        case "share":
-            return percent(number)
-        case _:
-            return f"{number:,.0f}"
+def _row(number: int, one: Change) -> list[str | Text]:
+    return [Text(f"{number}.", "dim"), Text(one.kind.replace("_", " "), "yellow"), brief(one.summary)]
 
 
 def _length(seconds: float) -> str:

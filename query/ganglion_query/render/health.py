@@ -15,9 +15,10 @@ _MARKS = {"healthy": "✓", "degraded": "!", "failing": "✗", "unknown": "?"}
 
 def print_health(console: Console, answer: Health) -> None:
     """Print the answer; every state has a mark beside its colour."""
-    console.print(Text.assemble(_state(answer.state), "  ", (brief(answer.verdict), "bold")))
+    verdict = answer.verdict.removeprefix(f"{answer.state}: ")
+    console.print(Text.assemble(_state(answer.state), "  ", (brief(verdict), "bold")))
     console.print()
-    columns(console, ["part", "state", ""], map(_part, answer.parts))
+    columns(console, ["part", "state", ""], map(_part, answer.parts), wrap=2)
     if answer.services:
         heading(console, "Services, the last 15 minutes against the day before")
         names = ["service", "state", "requests", "errors", "usually", "p95", "usually"]
@@ -25,7 +26,7 @@ def print_health(console: Console, answer: Health) -> None:
         for one in answer.services:
             if one.state != "healthy" and one.reason:
                 console.print(Text(f"{short(one.service, 30)}: {brief(one.reason)}", _STATES[one.state]))
-    lines = []
+    lines: list[str] = []
     if any(one.state in {"degraded", "failing"} for one in answer.services):
         lines = [
             f"Why?  {next_command('errors', '--why', '--since', '15m')}   {next_command('slow', '--since', '15m')}"
@@ -41,7 +42,7 @@ def _state(state: str) -> tuple[str, str]:
 
 
 def _part(one: Part) -> list[str | Text]:
-    return [short(one.name, 30), Text(*_state(one.state)), Text(brief(one.detail), "dim")]
+    return [short(one.name, 40), Text(*_state(one.state)), Text(brief(one.detail), "dim")]
 
 
 def _service(one: ServiceHealth) -> list[str | Text]:

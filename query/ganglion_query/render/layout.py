@@ -27,6 +27,7 @@ __all__ = [
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LONGEST_CELL = 60
+_LEAST_CELL = 8
 _PIPE = 120
 
 Cell = str | Text
@@ -43,7 +44,7 @@ def count(number: int, noun: str) -> str:
 
 def percent(share: float) -> str:
     """Return a share from 0 to 1 as per cent, with a digit after the point where it is small."""
-    if share <= 0:
+    if share < 1e-6:
         return "0 %"
     if share < 0.001:
         return "<0.1 %"
@@ -66,24 +67,28 @@ def heading(console: Console, text: str) -> None:
     console.print(Text(text, "bold"))
 
 
-def columns(console: Console, names: Sequence[str], rows: Iterable[Sequence[Cell]], right: str = "") -> None:
-    """Print rows below the names of their columns; those whose index is in `right` are numbers.
+def columns(
+    console: Console, names: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: str = "", wrap: int | None = None
+) -> None:
+    """Print rows below the names of their columns, if there is any; those whose index is in `right` are numbers.
 
-    On a terminal too narrow for all the first column is cut, never a number.
+    On a terminal too narrow for all, the column `wrap` goes on in further lines, else the first one is cut.
     """
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", show_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", show_header=any(names))
     for index, name in enumerate(names):
-        number = str(index) in right
         table.add_column(
             name,
-            justify="right" if number else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=8 if not index else None,
+            justify="right" if str(index) in right else "left",
+            no_wrap=index != wrap,
+            overflow="fold" if index == wrap else "ellipsis",
+            min_width=_LEAST_CELL if index == 0 else None,
         )
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    console.print(table)
+    for line in console.render_lines(table, pad=False):
+        text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
+        text.rstrip()
+        console.print(text, soft_wrap=True)
 
 
 def bar(share: float, width: int, style: str = "blue") -> Text:

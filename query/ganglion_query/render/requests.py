@@ -37,7 +37,8 @@ def _lines(item: TraceSummary) -> Iterator[Text]:
     for text, style in ((item.root_service, "magenta"), (item.user_id and f"user={item.user_id}", "dim")):
         line.append(f"  {clean(text)}" if text else "", style)
     yield line
-    told = [f"{duration(item.duration_ms)} in all"] if item.matched_ms != item.duration_ms else []
+    whole, asked = duration(item.duration_ms), duration(item.matched_ms)
+    told = [f"{whole} in all"] if whole != asked else []
     told += [count(item.span_count, "span"), count(item.log_count, "log")]
     told += [dollars(item.cost)] if item.cost else []
     told += [count(item.total_tokens, "token")] if item.total_tokens else []

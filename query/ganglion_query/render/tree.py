@@ -165,7 +165,7 @@ def _span_lines(branch: Branch, guide: str, below: str, page: _Page, why: Root) 
     under = below + ("│  " if branch.children else "   ")
     if why is not Root.REAL:
         yield Text.assemble((under, "dim"), (f"({why.value}: {clean(span.parent_span_id or '')})", "yellow"))
-    telling = span.attributes if page.full else _telling(span.attributes)
+    telling = span.attributes if page.full else _telling(span.attributes, page.answer)
     cost = [] if span.cost is None else [dollars(span.cost)]
     shown = "  ".join(filter(None, [*cost, pairs(telling, 1000 if page.full else _SHOWN)]))
     if shown:
@@ -205,11 +205,14 @@ def _bar(node: SpanNode, page: _Page) -> Text:
     begin = max(0, min(page.bar - 1, int(node.offset_ms / length * page.bar)))
     cells = max(1, min(page.bar - begin, round((node.duration_ms or 0) / length * page.bar)))
     style = "red" if node.status == "ERROR" else "blue"
-    return Text.assemble(" " * begin, ("█" * cells, style), " " * (page.bar - begin - cells))
+    return Text.assemble(" " * begin, ("█" * cells, style))
 
 
-def _telling(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: attributes[key] for start in _TELLING for key in attributes if key.startswith(start)}
+def _telling(attributes: Mapping[str, Any], answer: TraceAnswer) -> dict[str, Any]:
+    """Return what says what a span did, without what the heading says of the whole request."""
+    known = {"user.id": answer.user_id, "tenant.id": answer.tenant_id, "session.id": answer.session_id}
+    telling = (key for start in _TELLING for key in attributes if key.startswith(start))
+    return {key: attributes[key] for key in telling if key not in known or attributes[key] != known[key]}
 
 
 def _event_lines(event: Mapping[str, Any], guide: str, page: _Page) -> Iterator[Text]:
