@@ -51,6 +51,7 @@ check: $(STAMP) ## Lint, type-check, and check layers, documents and shipped con
 format: $(STAMP) ## Format the code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(PAGE) format
 
 bench: $(STAMP) ## Measure every figure we claim; ARGS= chooses.
 	@$(BIN)/python -m bench $(ARGS)

@@ -3,6 +3,7 @@
 python query/web/build.py          into query/ganglion_query/_page, only where the sources have changed
 python query/web/build.py check    lint and type-check the page
 python query/web/build.py test     run the page's own tests
+python query/web/build.py format   format its sources
 python query/web/build.py -- ARGS  run npm with ARGS, as in: -- install react
 
 All that npm keeps lies in this folder; it asks the registry for the packages of package-lock.json and for nothing else.
@@ -41,8 +42,8 @@ _SETTINGS = {
     "npm_config_fund": "false",
     "npm_config_update_notifier": "false",
     "npm_config_prefer_offline": "true",
-    "npm_config_fetch_retry_mintimeout": "1000",
-    "npm_config_fetch_retry_maxtimeout": "5000",
+    "npm_config_fetch_retry_mintimeout": "500",
+    "npm_config_fetch_retry_maxtimeout": "2000",
 }
 
 
@@ -188,7 +189,7 @@ def main(arguments: Sequence[str]) -> int:
                 case []:
                     build()
                     return 0
-                case ["check" | "test" as script]:
+                case ["check" | "test" | "format" as script]:
                     return install().run("run", script, "--silent")
                 case ["--", *own]:
                     return find_node().run(*own)
