@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: { alias: { "~": fileURLToPath(new URL("./src", import.meta.url)) } },
   define: { "process.env.NODE_ENV": JSON.stringify("production") },
   build: {
+    target: ["chrome123", "firefox128", "safari17.5"],
     outDir: "../ganglion_query/_page/embed",
     emptyOutDir: false,
     lib: { entry: "src/embed/element.ts", formats: ["es"], fileName: "trace-timeline-element" },

@@ -7,6 +7,7 @@ export default defineConfig({
   plugins: [react()],
   resolve: { alias: { "~": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {
+    target: ["chrome123", "firefox128", "safari17.5"],
     outDir: "../ganglion_query/_page/embed",
     emptyOutDir: true,
     lib: {
