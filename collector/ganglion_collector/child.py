@@ -6,18 +6,15 @@ JSON lines to the descriptor that the settings name.
 """
 
 import asyncio
-import ctypes
 import gc
 import json
 import logging
-import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import uvloop
 
@@ -26,13 +23,11 @@ from ganglion_collector.component import Listens
 from ganglion_collector.doorbell import Doorbell
 from ganglion_collector.errors import CollectorError
 from ganglion_collector.intake import Intake
+from ganglion_collector.parent import Channel, Report
 
 __all__ = ["ChildSettings", "main"]
 
 _logger = logging.getLogger(__name__)
-
-_PR_SET_PDEATHSIG = 1
-_LONGEST_REASON = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +60,10 @@ class ChildSettings:
         return cls(**fields, bells=bells)
 
 
-class _Report:
-    """Tells the supervisor; each message is one line of JSON."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def send(self, **message: Any) -> None:
-        os.write(self._descriptor, json.dumps(message).encode() + b"\n")
-
-    def address(self, name: str, address: str) -> None:
-        self.send(event="address", name=name, address=address)
-
-    def component(self, name: str, status: str, reason: str = "") -> None:
-        self.send(event="component", component=name, status=status, reason=reason[:_LONGEST_REASON])
-
-    def health(self, names: Iterable[str], reason: str) -> None:
-        """Tell what ails the components `names`, "" for nothing."""
-        for name in names:
-            self.component(name, "StatusRecoverableError" if reason else "StatusOK", reason)
-
-    def failed(self, reason: str) -> None:
-        self.send(event="failed", reason=reason[:_LONGEST_REASON])
-
-
 class _ReportedHealth:
     """A worker's health, told when it changes."""
 
-    def __init__(self, report: _Report, component: str) -> None:
+    def __init__(self, report: Report, component: str) -> None:
         self._report = report
         self._component = component
         self._reason: str | None = None
@@ -111,14 +82,11 @@ class _ReportedHealth:
 
 def main() -> None:
     """Run a child until SIGTERM, or the end of its supervisor."""
-    channel = os.fdopen(os.dup(0), "rb", buffering=0)
-    line = _first_line(channel)
-    if not line:
-        sys.exit("this module is started by the supervisor only")
-    settings = ChildSettings.of(line)
-    _end_with(settings.parent, channel)
+    channel = Channel()
+    settings = ChildSettings.of(channel.first_line())
+    channel.end_with(settings.parent)
     log.configure(settings.log_level, settings.log_encoding, settings.name)
-    report = _Report(settings.status)
+    report = Report(settings.status)
     try:
         loaded = config.from_mapping(settings.raw)
         uvloop.run(_receive(settings, loaded, report) if settings.route is None else _work(settings, loaded, report))
@@ -131,7 +99,7 @@ def main() -> None:
         sys.exit(1)
 
 
-async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, report: _Report) -> None:
+async def _receive(settings: ChildSettings, loaded: config.CollectorConfig, report: Report) -> None:
     stop = asyncio.Event()
     _on_terminate(stop.set)
     where = pipeline.places(loaded, Path(settings.home))
@@ -159,7 +127,7 @@ async def _stopped_or_lost(stop: asyncio.Event, intake: Intake) -> None:
     losing.cancel()
 
 
-async def _work(settings: ChildSettings, loaded: config.CollectorConfig, report: _Report) -> None:
+async def _work(settings: ChildSettings, loaded: config.CollectorConfig, report: Report) -> None:
     route = next(route for route in pipeline.routes(loaded) if route.name == settings.route)
     where = pipeline.places(loaded, Path(settings.home))
     wanted = pipeline.WorkerSettings(loaded, where, route, settings.bells)
@@ -178,7 +146,7 @@ async def _work(settings: ChildSettings, loaded: config.CollectorConfig, report:
         parts.close()
 
 
-def _ready(report: _Report) -> None:
+def _ready(report: Report) -> None:
     # What is there now stays: the collector of garbage need not look at it again and again.
     gc.collect()
     gc.freeze()
@@ -187,30 +155,6 @@ def _ready(report: _Report) -> None:
 
 def _on_terminate(stop: Callable[[], None]) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-
-
-def _first_line(channel: BinaryIO) -> bytes:
-    parts: list[bytes] = []
-    while part := channel.read(65_536):
-        parts.append(part)
-        if part.endswith(b"\n"):
-            break
-    return b"".join(parts)
-
-
-def _end_with(parent: int, channel: BinaryIO) -> None:
-    """End at once when the supervisor does, even if it is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            sys.exit("the supervisor has ended")
-
-    def watch() -> None:
-        while channel.read(4096):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from ganglion_collector.pipeline import (
 )
 from ganglion_collector.process import Program, SupervisedProcess
 from ganglion_collector.programs import ChildFactory
+from ganglion_collector.query_program import disabled_queries, query_component, query_programs
 from ganglion_collector.small_server import SmallServer
 from ganglion_collector.state_file import states_left_behind
 
@@ -60,6 +61,7 @@ class Generation:
             for route, (reading, _) in self._bells.items()
         ]
         self._receiver = SupervisedProcess(factory.receiver([writing for _, writing in self._bells.values()]), board)
+        self._queries = [SupervisedProcess(program, board) for program in query_programs(config, environ, home)]
 
     async def start_servers(self) -> None:
         """Serve health and metrics. Raises StartError if an address cannot be had."""
@@ -67,10 +69,11 @@ class Generation:
             self._board.address(name, await server.start())
 
     async def start(self) -> None:
-        """Return when every worker, then the receivers, are ready. Raises StartError if one cannot start."""
+        """Return when workers and queries, then the receivers, are ready. Raises StartError if one cannot start."""
         self._say_disabled()
         self._say_unconfigured()
-        outcomes = await asyncio.gather(*(worker.start() for worker in self._workers), return_exceptions=True)
+        first = (*self._workers, *self._queries)
+        outcomes = await asyncio.gather(*(process.start() for process in first), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -93,12 +96,12 @@ class Generation:
         """Start the processes without waiting; what cannot start yet is tried again and again."""
         self._say_disabled()
         self._say_unconfigured()
-        for process in (*self._workers, self._receiver):
+        for process in self._processes:
             process.launch()
 
     async def stop(self) -> None:
-        """Stop the receivers, then the workers. Safe twice, and without start."""
-        await self._receiver.stop()
+        """Stop receivers and queries, then the workers. Safe twice, and without start."""
+        await asyncio.gather(self._receiver.stop(), *(query.stop() for query in self._queries))
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         for pair in self._bells.values():
             for end in pair:
@@ -113,7 +116,7 @@ class Generation:
     @property
     def programs(self) -> Mapping[str, Program]:
         """Every program by its name."""
-        return {process.program.name: process.program for process in (*self._workers, self._receiver)}
+        return {process.program.name: process.program for process in self._processes}
 
     @property
     def components(self) -> frozenset[str]:
@@ -122,8 +125,14 @@ class Generation:
         return frozenset(answered | self._disabled.keys())
 
     @property
+    def _processes(self) -> Sequence[SupervisedProcess]:
+        return (*self._workers, self._receiver, *self._queries)
+
+    @property
     def _disabled(self) -> Mapping[str, str]:
-        return {f"exporter:{id_}": reason for id_, reason in disabled_exporters(self._config).items()}
+        exporters = {f"exporter:{id_}": reason for id_, reason in disabled_exporters(self._config).items()}
+        queries = disabled_queries(self._config, self._environ)
+        return exporters | {query_component(id_): reason for id_, reason in queries.items()}
 
     def _make_servers(self) -> Iterator[tuple[str, SmallServer]]:
         for extension in self._config.extensions.values():

@@ -16,6 +16,7 @@ from ganglion_collector.errors import StartError
 
 __all__ = ["InstanceLock", "wait_for_orphans"]
 
+_CHILDREN = frozenset({"ganglion_collector.child", "ganglion_query.api"})
 _PATIENCE = 1.0
 _PAUSE = 0.05
 
@@ -84,6 +85,6 @@ def _children_in(status: Path) -> Iterator[psutil.Process]:
 
 def _is_child(process: psutil.Process) -> bool:
     try:
-        return "ganglion_collector.child" in process.cmdline()
+        return not _CHILDREN.isdisjoint(process.cmdline())
     except psutil.Error:
         return False

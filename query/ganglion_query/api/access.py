@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ganglion_collector import log
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
@@ -13,6 +15,8 @@ from ganglion_query.api.problems import problem
 from ganglion_query.reader import EVERYTHING, Reader, Scope
 
 __all__ = ["Caller", "Callers", "Guard", "is_data"]
+
+_logger = logging.getLogger(__name__)
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _DATA = ("/api/", "/jaeger/")
@@ -79,6 +83,8 @@ class Guard:
         self._inside += 1
         try:
             await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 (the application has answered, and the server goes on)
+            _logger.error("a request failed unexpectedly", extra={"path": scope["path"], "stack": log.stack(error)})
         finally:
             self._inside -= 1
 
@@ -98,7 +104,9 @@ class Guard:
             )
         if self._inside >= _MOST_AT_ONCE:
             return problem(503, "too many questions at once; try again in a moment", headers={"retry-after": "2"})
-        scope.setdefault("state", {})["reader"] = _within(self._reader, seen)
+        state = scope.setdefault("state", {})
+        state["reader"] = _within(self._reader, seen)
+        state["is_allowed"] = lambda: self._callers.scope_of(headers.get("authorization")) == seen
         return None
 
 

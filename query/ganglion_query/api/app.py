@@ -13,6 +13,8 @@ from ganglion_query.api.headers import SafeHeaders
 from ganglion_query.api.page import BUILT, Page
 from ganglion_query.api.problems import add_handlers
 from ganglion_query.api.routes import analysis, logs, requests, session
+from ganglion_query.api.stream import TailRoom
+from ganglion_query.jaeger.router import router as jaeger
 from ganglion_query.reader import Reader
 
 __all__ = ["AppSettings", "make_api", "make_app"]
@@ -22,13 +24,11 @@ __all__ = ["AppSettings", "make_api", "make_app"]
 class AppSettings:
     """What is served.
 
-    `threads` is how many questions are asked at once; `home` the folder of the collector whose health is told, None
-    for none; `page` where the built page is.
+    `home` is the folder of the collector whose health is told, None for none; `page` where the built page is.
     """
 
     reader: Reader
     callers: Callers
-    threads: int = 8
     home: Home | None = None
     page: Path = BUILT
 
@@ -40,13 +40,15 @@ def make_api() -> FastAPI:
     for group in (session, requests, logs, analysis):
         versioned.include_router(group.router)
     api.include_router(versioned)
+    api.include_router(jaeger)
     add_handlers(api)
     return api
 
 
-def make_app(settings: AppSettings) -> ASGIApp:
-    """Return the whole application."""
+def make_app(settings: AppSettings, tails: TailRoom) -> ASGIApp:
+    """Return the whole application; whoever ends it sets `tails.closing` first."""
     api = make_api()
+    api.state.tails = tails
     api.state.callers = settings.callers
     api.state.home = settings.home
     api.mount("/", Page(settings.page))

@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from ganglion_collector import log
 from ganglion_collector.errors import CollectorError
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
@@ -33,7 +32,7 @@ __all__ = [
 _logger = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
-_RETRY_AFTER = 2
+_RETRY_AFTER = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +119,31 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 
 async def _known(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CollectorError)
+    if isinstance(error, WrongParameterError):
+        return wrong_parameters([WrongParameter(error.parameter, str(error))])
+    told = problem_of(error)
+    if told.status == 500:
+        _logger.error("a request failed", extra={"reason": told.detail})
+    headers = {"retry-after": _RETRY_AFTER} if told.status == 503 else None
+    return problem(told.status, told.detail, headers=headers)
+
+
+def problem_of(error: CollectorError) -> Problem:
+    """Return what is told of an error."""
     match error:
-        case WrongParameterError():
-            return wrong_parameters([WrongParameter(error.parameter, str(error))])
         case NotFoundError():
-            return problem(404, str(error))
+            status = 404
         case BusyError() | ReaderError(busy=True):
-            return problem(503, str(error), headers={"retry-after": str(_RETRY_AFTER)})
+            status = 503
         case ReaderError(too_long=True):
-            return problem(504, str(error))
+            status = 504
         case ReaderError():
-            return problem(502, str(error))
+            status = 502
         case _:
-            _logger.error("a request failed", extra={"reason": str(error)})
-            return problem(500, str(error))
+            status = 500
+    return Problem(HTTPStatus(status).phrase, status, str(error))
 
 
-async def _unknown(request: Request, error: Exception) -> Response:
-    _logger.error("a request failed unexpectedly", extra={"path": request.url.path, "stack": log.stack(error)})
+async def _unknown(_request: Request, _error: Exception) -> Response:
     return problem(500, "this is an error of Ganglion's own; its log says more")

@@ -1,17 +1,29 @@
 """Logs and errors: pages of them, errors of one cause together, and logs as they come."""
 
 from dataclasses import replace
+from typing import Any
+
+from fastapi import Request
 
 from ganglion_query.answers import error_groups as groups
 from ganglion_query.answers import log_search
 from ganglion_query.answers.error_groups import ErrorGroups
 from ganglion_query.answers.log_search import ErrorFilter, ErrorPage, LogPage
+from ganglion_query.answers.tail import Tail
 from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHour, Limit, Logs, Text, listing
 from ganglion_query.api.routing import answers, new_router
+from ganglion_query.api.stream import TailRoom, TailStream
 
 __all__ = ["router"]
 
 router = new_router()
+
+_TOLD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events: `log` (a LogRow), `gap` (there was more at once than is told), `problem` (a Problem).",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 
 
 @answers(router, "/logs")
@@ -19,6 +31,17 @@ def search_logs(reader: Asking, wanted: Logs, period: LastHour, limit: Limit = 1
     """List logs, newest first."""
     with listing():
         return log_search.search_logs(reader, replace(wanted, since=period.since, until=period.until), limit, cursor)
+
+
+@router.get("/logs/tail", operation_id="tail_logs", response_class=TailStream, responses=_TOLD)
+def tail_logs(reader: Asking, wanted: Logs, request: Request) -> TailStream:
+    """Follow the logs: each one as an event within a second after it is stored."""
+    room: TailRoom = request.app.state.tails
+    room.check()
+    tail = Tail(reader, wanted)
+    with listing():
+        tail.poll()
+    return TailStream(tail, room, request.state.is_allowed)
 
 
 @answers(router, "/errors")

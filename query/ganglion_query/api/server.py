@@ -1,0 +1,54 @@
+"""An HTTP server for the application, without signal handlers or a log of its own."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Generator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+__all__ = ["serve"]
+
+_GRACE = 5
+"""Seconds in which requests on their way are answered at the end."""
+_KEEP_ALIVE = 75
+
+
+async def serve(
+    app: ASGIApp, sockets: Sequence[socket.socket], stopping: asyncio.Event, tls: ssl.SSLContext | None = None
+) -> None:
+    """Serve on sockets that listen, until `stopping` is set; then answer what is on its way."""
+    config = uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    config.load()
+    config.ssl = tls
+    await _Server(config, stopping).serve(list(sockets))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn inside a process whose signals are somebody else's."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def main_loop(self) -> None:
+        # uvicorn's own loop wakes ten times a second, for a date header that nobody gets here.
+        await self._stopping.wait()
