@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ganglion_query.jaeger.parameters import DependencyQuery, TraceQuery, stored
+from ganglion_query.jaeger.parameters import NO_SERVICE, DependencyQuery, TraceQuery, stored
 from ganglion_query.jaeger.rows import Rows
 from ganglion_query.model import LogRow, NotFoundError
 from ganglion_query.reader import Reader, Session, jaeger
@@ -21,7 +21,7 @@ _MOST_LOGS_OF_A_LIST = 20_000
 
 def services(reader: Reader) -> list[str]:
     with reader.session() as session:
-        return jaeger.services(session, _MOST_SERVICES)
+        return [name or NO_SERVICE for name in jaeger.services(session, _MOST_SERVICES)]
 
 
 def operations(reader: Reader, service: str, kind: str | None = None) -> list[Operation]:

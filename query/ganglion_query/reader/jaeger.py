@@ -110,19 +110,20 @@ class Summary:
 # A service that only sent logs has no traces to look for.
 _SERVICES: LiteralString = """SELECT service_name AS name FROM (SELECT DISTINCT service_name FROM resources) AS known
     WHERE EXISTS (SELECT FROM spans s WHERE s.service_name = known.service_name)
-    ORDER BY service_name LIMIT %(limit)s"""
+    UNION SELECT '' WHERE EXISTS (SELECT FROM spans s WHERE s.service_name IS NULL)
+    ORDER BY name LIMIT %(limit)s"""
 
 # One step along the index for each name, instead of all spans of the service; an operation is of the kinds of its
 # newest spans.
-_OPERATIONS: LiteralString = """WITH RECURSIVE names AS (
-        (SELECT min(name) AS name FROM spans WHERE service_name = %(service)s)
+_OPERATIONS = sql.SQL("""WITH RECURSIVE names AS (
+        (SELECT min(s.name) AS name FROM spans s WHERE {service})
         UNION ALL
-        SELECT (SELECT min(s.name) FROM spans s WHERE s.service_name = %(service)s AND s.name > names.name)
+        SELECT (SELECT min(s.name) FROM spans s WHERE {service} AND s.name > names.name)
         FROM names WHERE names.name IS NOT NULL)
     SELECT names.name, kinds.kind FROM names CROSS JOIN LATERAL (SELECT DISTINCT newest.kind FROM (
-        SELECT s.kind FROM spans s WHERE s.service_name = %(service)s AND s.name = names.name
+        SELECT s.kind FROM spans s WHERE {service} AND s.name = names.name
         ORDER BY s.start_time DESC LIMIT 20) AS newest) AS kinds
-    WHERE names.name IS NOT NULL LIMIT %(limit)s"""
+    WHERE names.name IS NOT NULL LIMIT %(limit)s""")
 
 _TRACES = sql.SQL("""SELECT replace(s.trace_id::text, '-', '') AS trace_id FROM spans s WHERE {where}
     GROUP BY s.trace_id ORDER BY max(s.start_time) DESC LIMIT %(limit)s""")
@@ -175,8 +176,8 @@ _COLUMNS: Mapping[str, LiteralString] = {
     "min_duration": "s.duration_ms >= %(min_duration)s",
     "max_duration": "s.duration_ms <= %(max_duration)s",
 }
-_OF_SERVICE: LiteralString = "s.service_name = %(service)s"
-_WITHOUT_SERVICE: LiteralString = "s.service_name IS NULL"
+_OF_SERVICE = sql.SQL("s.service_name = %(service)s")
+_WITHOUT_SERVICE = sql.SQL("(s.service_name IS NULL OR s.service_name = '')")
 
 # What Jaeger makes tags of and our spans have columns for.
 _TAG_COLUMNS: Mapping[str, LiteralString] = {
@@ -197,13 +198,14 @@ _LONGER = 12
 
 
 def services(session: Session, limit: int) -> list[str]:
-    """Return the names of services that sent spans, in order."""
+    """Return the names of services that sent spans, in order; "" where spans name none."""
     return [row["name"] for row in session.dicts(_SERVICES, {"limit": limit})]
 
 
 def operations(session: Session, service: str, limit: int) -> list[Operation]:
-    """Return the names of the spans of a service and their kinds, in order of names."""
-    return session.rows(Operation, _OPERATIONS, {"service": service, "limit": limit})
+    """Return the names of the spans of a service ("": of none) and their kinds, in order of names."""
+    query = _OPERATIONS.format(service=_of(service))
+    return session.rows(Operation, query, {"service": service, "limit": limit})
 
 
 def find_traces(session: Session, wanted: SpanCriteria, limit: int) -> list[str]:
@@ -224,12 +226,16 @@ def find_traces(session: Session, wanted: SpanCriteria, limit: int) -> list[str]
 def _conditions(wanted: SpanCriteria, arguments: dict[str, Any]) -> Iterator[sql.Composable]:
     yield sql.SQL("s.start_time >= %(since)s AND s.start_time < %(until)s")
     if wanted.service is not None:
-        yield sql.SQL(_OF_SERVICE if wanted.service else _WITHOUT_SERVICE)
+        yield _of(wanted.service)
     for name, text in _COLUMNS.items():
         if arguments[name] is not None:
             yield sql.SQL(text)
     for number, (key, value) in enumerate(wanted.tags.items()):
         yield _tag(number, key, value, arguments)
+
+
+def _of(service: str) -> sql.SQL:
+    return _OF_SERVICE if service else _WITHOUT_SERVICE
 
 
 def _tag(number: int, key: str, value: str, arguments: dict[str, Any]) -> sql.Composable:
