@@ -88,6 +88,7 @@ def test_the_shipped_configuration_takes_its_addresses_from_the_environment() ->
         "GANGLION_OTLP_GRPC_ENDPOINT": "localhost:1",
         "GANGLION_OTLP_HTTP_ENDPOINT": "localhost:2",
         "GANGLION_HEALTH_ENDPOINT": "localhost:3",
+        "GANGLION_QUERY_ENDPOINT": "localhost:6",
         "GANGLION_METRICS_HOST": "127.0.0.1",
         "GANGLION_METRICS_PORT": "4",
         "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT": "localhost:5",
@@ -97,6 +98,7 @@ def test_the_shipped_configuration_takes_its_addresses_from_the_environment() ->
     protocols = config.raw["receivers"]["otlp"]["protocols"]
     assert [protocols[name]["endpoint"] for name in ("grpc", "http")] == ["localhost:1", "localhost:2"]
     assert config.raw["extensions"]["health_check"]["endpoint"] == "localhost:3"
+    assert config.raw["extensions"]["query"]["endpoint"] == "localhost:6"
     assert config.raw["exporters"]["prometheus"]["endpoint"] == "localhost:5"
     assert (config.telemetry.metrics.host, config.telemetry.metrics.port) == ("127.0.0.1", 4)
 

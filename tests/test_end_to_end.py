@@ -30,6 +30,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
         "GANGLION_OTLP_GRPC_ENDPOINT": "127.0.0.1:0",
         "GANGLION_OTLP_HTTP_ENDPOINT": "127.0.0.1:0",
         "GANGLION_HEALTH_ENDPOINT": "127.0.0.1:0",
+        "GANGLION_QUERY_ENDPOINT": "127.0.0.1:0",
         "GANGLION_METRICS_PORT": "0",
         "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT": "127.0.0.1:0",
         "GANGLION_PROMETHEUS": "off",

@@ -30,6 +30,7 @@ _WIDTH = 17
 _PORT_SETTINGS = {
     "4317": "GANGLION_OTLP_GRPC_ENDPOINT",
     "4318": "GANGLION_OTLP_HTTP_ENDPOINT",
+    "8484": "GANGLION_QUERY_ENDPOINT",
     "8888": "GANGLION_METRICS_PORT",
     "8889": "GANGLION_PROMETHEUS_EXPORTER_ENDPOINT",
     "13133": "GANGLION_HEALTH_ENDPOINT",
@@ -144,6 +145,8 @@ def _tell_success(screen: Console, home: Home, addresses: Mapping[str, Any], tra
     if grpc is not None:
         lines.append(f"Point a service here:  export OTEL_EXPORTER_OTLP_ENDPOINT=http://{grpc}")
     lines.append(f"Read a request:        ganglion trace {trace.trace_id if trace else 'ID'}")
+    if "query" in addresses:
+        lines.append(f"The page:              http://{addresses['query']}")
     if "prometheus-server" in addresses:
         lines.append(f"Metrics and alerts:    http://{addresses['prometheus-server']}")
     lines.append("Stop everything:       ganglion down")
