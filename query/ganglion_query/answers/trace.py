@@ -10,7 +10,7 @@ from ganglion_collector.model_calls import models_of
 from ganglion_query.costs import calls_of, told_by_logs, trace_cost, usage_of, with_costs
 from ganglion_query.critical_path import Stretch, critical_path, self_time
 from ganglion_query.langsmith import LinkError
-from ganglion_query.messages import Message, completion_of, has_messages, prompt_of
+from ganglion_query.messages import Message, conversation_of, has_messages
 from ganglion_query.model import LogRow, NotFoundError, SpanRow, Spent, Trace, parse_trace_id
 from ganglion_query.reader import Reader
 from ganglion_query.reader.traces import trace_logs, trace_spans
@@ -159,7 +159,8 @@ def read_span(reader: Reader, trace_id: str, span_id: str) -> SpanDetail:
         if span.span_id == wanted:
             node = next(one for one in answered(trace).spans if one.span_id == wanted)
             logs = [log for log in trace.logs if log.span_id == wanted]
-            return SpanDetail(span, node, prompt_of(span), completion_of(span), logs)
+            said = conversation_of(span, logs)
+            return SpanDetail(span, node, said.prompt, said.completion, logs)
     raise NotFoundError(f"no span {span_id} in trace {trace.trace_id}")
 
 
@@ -255,7 +256,7 @@ def _node(bar: Bar, critical: int) -> SpanNode:
         tokens=_tokens(span),
         cost=span.cost,
         events=[_event(event, span) for event in span.events],
-        has_messages=has_messages(span),
+        has_messages=has_messages(span, bar.branch.logs),
     )
 
 
