@@ -26,6 +26,7 @@ MEASURES = (
     "latency",
     "size",
     "volume",
+    "queries",
     "memory",
     "prometheus",
     "span_metrics",
@@ -109,10 +110,10 @@ def main() -> int:
     names = [name for name in arguments.names if name in MEASURES] if arguments.names else list(MEASURES)
     if not names:
         return 0
-    with tempfile.TemporaryDirectory(prefix="ganglion-bench-", dir=arguments.directory) as directory:
-        figures, failed = _run(names, Scale(arguments.quick, Path(directory).resolve()), console)
-    show(figures, console)
     target = arguments.json or Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    with tempfile.TemporaryDirectory(prefix="ganglion-bench-", dir=arguments.directory) as directory:
+        figures, failed = _run(names, Scale(arguments.quick, Path(directory).resolve(), target), console)
+    show(figures, console)
     write_json(figures, failed, target)
     console.print(f"written to {target}", highlight=False)
     for name, reason in failed.items():

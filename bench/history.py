@@ -3,8 +3,8 @@
     python -m bench.history --directory D [--logs 10000000] [--days 10] [--seed 0] [--until ISO]
 
 fills a PostgreSQL of its own in D (once: a database that is there is used again), prints its DSN and runs until Ctrl-C.
-With `--dsn` it fills the database at that DSN instead. The same seed and `--until` make the same rows. Ten logs for each span,
-about ten spans for each trace; what happens when is told in `bench.stories`.
+With `--dsn` it fills the empty database at that DSN instead. The same seed and `--until` make the same rows: ten logs
+for each span, about twelve spans for each trace. What happens when is told in `bench.stories`.
 """
 
 import argparse
@@ -13,14 +13,15 @@ import bisect
 import itertools
 import json
 import math
-import multiprocessing
 import random
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -39,11 +40,13 @@ from bench.story import told
 
 __all__ = ["History", "fill_history", "made_history"]
 
+_ABOUT = "Make a database with days of a RAG application's logs and spans in it."
 _SLOT = timedelta(minutes=10)
 _INCIDENT = (0.82, timedelta(minutes=40))
 _USERS, _TENANTS, _WORDS, _DOCUMENTS = 20_000, 40, 30_000, 4_000
 _BATCH_ROWS = 16_000
-_SYLLABLES = "ba ce di fo gu ha ke li mo nu pa re si to vu wa ze ly xi qua".split()
+_WRITERS = 2
+_SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "ke", "li", "mo", "nu", "pa", "re", "si", "to", "vu", "wa", "ze")
 # For filling only: what is lost with the machine is made again.
 _FILLING = {
     "fsync": "off",
@@ -119,7 +122,8 @@ class _Author:
 
 def _word(source: random.Random, rank: int) -> str:
     """Return a word, the frequent ones short."""
-    return "".join(source.choices(_SYLLABLES, k=2 + (rank > 50) + (rank > 1000))) + ("" if rank < 400 else f"{rank % 97}")
+    syllables = source.choices(_SYLLABLES, k=2 + (rank > 50) + (rank > 1000))
+    return "".join(syllables) + ("" if rank < 400 else str(rank % 97))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,18 +232,9 @@ class _Worker:
             )
 
 
-_worker: _Worker | None = None
-
-
-def _begin_work(plan: _Plan, shelves: Sequence[_Shelf]) -> None:
-    global _worker
+def _work(plan: _Plan, shelves: Sequence[_Shelf], slots: Sequence[tuple[datetime, int]]) -> tuple[int, int, int]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker = _Worker(plan, shelves)
-
-
-def _work(slots: Sequence[tuple[datetime, int]]) -> tuple[int, int, int]:
-    assert _worker is not None
-    return _worker.fill(slots)
+    return _Worker(plan, shelves).fill(slots)
 
 
 async def _prepare(dsn: str, days: range, shelves: Sequence[_Shelf]) -> None:
@@ -275,13 +270,15 @@ def fill_history(dsn: str, logs: int, days: float, *, seed: int = 0, until: date
     traces = max(1, round((logs - background_logs) / _rows_of_a_trace(shelves)))
     plan = _Plan(dsn, seed, since, until, traces, variants)
     asyncio.run(_prepare(dsn, range(day_of(since), day_of(until) + 2), shelves))
-    by_day = [list(group) for _, group in itertools.groupby(_slots(plan), key=lambda slot: day_of(slot[0]))]
-    with multiprocessing.Pool(2, _begin_work, (plan, shelves)) as pool:
-        counts = pool.map(_work, by_day, chunksize=1)
+    # Two write at once, each into days of its own.
+    parts = [[slot for slot in _slots(plan) if day_of(slot[0]) % _WRITERS == number] for number in range(_WRITERS)]
+    with ProcessPoolExecutor(_WRITERS) as pool:
+        counts = list(pool.map(partial(_work, plan, shelves), parts))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
-    total = [sum(column) for column in zip(*counts, strict=True)]
-    return History(since, until, *total, since + _INCIDENT[0] * (until - since), time.monotonic() - begin)
+    logs_written, spans, traces = (sum(column) for column in zip(*counts, strict=True))
+    incident = since + _INCIDENT[0] * (until - since)
+    return History(since, until, logs_written, spans, traces, incident, time.monotonic() - begin)
 
 
 def made_history(home: Path, logs: int, days: float, *, seed: int = 0, until: datetime | None = None) -> History:
@@ -300,7 +297,7 @@ def made_history(home: Path, logs: int, days: float, *, seed: int = 0, until: da
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.history", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m bench.history", description=_ABOUT)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--directory", type=Path, help="folder of the database")
     where.add_argument("--dsn", help="an empty database to fill")

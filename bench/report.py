@@ -64,10 +64,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How long and how large a run is, and the folder on the disk that it may use."""
+    """How long and how large a run is, the folder on the disk that it may use, and the file that its figures go to."""
 
     quick: bool
     directory: Path
+    results: Path
 
     def pick(self, quick: int, full: int) -> int:
         return quick if self.quick else full

@@ -1,6 +1,6 @@
 """Rows of a trace with holes for its ids, times and words: converted once by the exporter, filled a thousand times.
 
-    told requests ──▶ the exporter's conversion ──▶ COPY text ──▶ Stencil.fill(...) ──▶ COPY text of another trace
+told requests ──▶ the exporter's conversion ──▶ COPY text ──▶ Stencil.fill(...) ──▶ COPY text of another trace
 """
 
 import re
@@ -65,7 +65,11 @@ class Stencil:
         filled = self.parts.copy()
         texts, stretch = filling.texts, filling.stretch
         filled[1::2] = [
-            texts[hole] if hole.__class__ is str else hole.at(filling) if hole.__class__ is _Moment else f"{hole * stretch:.6f}"  # type: ignore[index,union-attr,operator]
+            texts[hole]
+            if isinstance(hole, str)
+            else f"{hole * stretch:.6f}"
+            if isinstance(hole, float)
+            else hole.at(filling)
             for hole in self.holes
         ]
         return "".join(filled)

@@ -4,11 +4,12 @@ The causes to be found: version 2.5.0 of rag-service brings worse answers and a 
 for 40 minutes the vector store refuses connections.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.story import MARKS, Failure, Log, Step, Value, milliseconds
+from bench.story import MARKS, Failure, Log, Step, Value, Values, milliseconds
 
 __all__ = ["ERAS", "FAULTS", "KINDS", "Era", "Story", "background", "resources"]
 
@@ -35,6 +36,7 @@ ERAS = (
     Era(0.5, "2.4.1", "gpt-4o-mini", (512, 1024), 0.92),
     Era(0.76, "2.5.0", "gpt-4.1-mini", (512, 1024), 0.76, 1.8),
 )
+_VERSIONS = {"retrieval": "1.9.2", "gateway": "4.0.1", "llm-proxy": "0.8.0", "ingester": "2.4.0"}
 _PRICES = {"gpt-4o-mini": (0.15, 0.60), "gpt-4.1-mini": (0.40, 1.60), "text-embedding-3-small": (0.02, 0.0)}
 
 _CHATTER: Mapping[str, Sequence[tuple[str, str, str]]] = {
@@ -53,7 +55,7 @@ _CHATTER: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "retrieval": [
         ("retrieval.index", "DEBUG", f"chunk {_DOCUMENT}#{{n}} scored 0.{{m}}"),
         ("retrieval.index", "DEBUG", "segment {n} searched, {m} candidates"),
-        ("sqlalchemy.engine", "DEBUG", "SELECT id, embedding FROM chunks WHERE tenant = $1 LIMIT {n} [cached {m}s ago]"),
+        ("sqlalchemy.engine", "DEBUG", "SELECT id FROM chunks WHERE tenant = $1 LIMIT {n} [cached {m}s ago]"),
         ("retrieval.filters", "INFO", "filter on language and date kept {n} of {m} candidates"),
     ],
     "llm-proxy": [
@@ -104,7 +106,7 @@ class Story:
 
     def http(self, caller: str, service: str, route: str, *children: Step, status: int = 200) -> Step:
         """A call over HTTP: the caller's span around the service's own."""
-        values: dict[str, Value] = {"http.request.method": "POST", "http.route": route, "http.response.status_code": status}
+        values = self._http(route, status)
         served = Step(service, f"POST {route}", self.ms(4), _SERVER, {**values}, children=list(children))
         served.logs = self._access(served, status)
         values["server.address"] = service
@@ -112,10 +114,13 @@ class Story:
 
     def entry(self, route: str, *children: Step, status: int = 200) -> Step:
         """The request as the outside sees it."""
-        values: dict[str, Value] = {"http.request.method": "POST", "http.route": route, "http.response.status_code": status}
+        values = self._http(route, status)
         step = Step("gateway", f"POST {route}", self.ms(3), _SERVER, values, children=list(children))
         step.logs = self._access(step, status)
         return step
+
+    def _http(self, route: str, status: int) -> dict[str, Value]:
+        return {"http.request.method": "POST", "http.route": route, "http.response.status_code": status}
 
     def _access(self, step: Step, status: int) -> list[Log]:
         method: dict[str, Value] = {"method": "POST", "path": step.name.removeprefix("POST ")}
@@ -143,12 +148,13 @@ class Story:
         rerank = self.layer("retrieval", "retrieval", "rerank", self.ms(60 * factor), model="rerank-small")
         rerank.logs = [Log("rag.retrieval", "reranking_complete", {"count": top, "top_score": relevance})]
         call = self.http("rag-service", "retrieval", "/search", query, rerank)
-        step = self.layer("rag-service", "retrieval", "search", self.ms(5), call, chunk_size=self.chunk_size, top_k=top)
+        size = {"chunk_size": self.chunk_size}
+        step = self.layer("rag-service", "retrieval", "search", self.ms(5), call, top_k=top, **size)
         step.logs = [
             Log("rag.retrieval", "search_query_received", {"length": self._source.randrange(20, 160), "top_k": top}),
             Log("rag_service.answers", f"answering question: {_QUESTION}"),
             Log("rag.retrieval", "hybrid_search_executed", {"dense_results": dense, "sparse_results": sparse}),
-            Log("rag.retrieval", "chunks_retrieved", {"count": top, "relevance": relevance, "chunk_size": self.chunk_size}),
+            Log("rag.retrieval", "chunks_retrieved", {"count": top, "relevance": relevance, **size}),
         ]
         return step
 
@@ -157,23 +163,27 @@ class Story:
         model, tokens_in = self.era.model, self._source.randrange(400, 900) + self.chunk_size * 4
         tokens_out = int(self._source.lognormvariate(5.2, 0.5))
         cost = self._cost(model, tokens_in, tokens_out)
-        call = Step("llm-proxy", f"chat {model}", self.ms(250 + 4 * tokens_out, 0.4), _CLIENT, self._usage(model, tokens_in, tokens_out))
+        usage = self._usage(model, tokens_in, tokens_out)
+        call = Step("llm-proxy", f"chat {model}", self.ms(250 + 4 * tokens_out, 0.4), _CLIENT, usage)
         if self._source.random() < 0.3:
             call.values |= self._messages()
         call.logs = [
             Log("llm_proxy.calls", f"completion of {tokens_out} tokens from {model}", {"tokens": tokens_out}),
         ]
-        step = self.layer("rag-service", "generation", "answer", self.ms(6), self.http("rag-service", "llm-proxy", "/v1/chat", call))
+        proxied = self.http("rag-service", "llm-proxy", "/v1/chat", call)
+        step = self.layer("rag-service", "generation", "answer", self.ms(6), proxied)
         step.values |= {"gen_ai.request.model": model}
-        done = {"model": model, "input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+        done: dict[str, Value] = {"model": model, "input_tokens": tokens_in, "output_tokens": tokens_out}
+        done |= {"total_tokens": tokens_in + tokens_out, "cost_usd": cost, "duration_ms": milliseconds(call.total_ms)}
+        budget: Values = {"total_tokens": 8192, "query_tokens": 40, "context_tokens": 6000, "response_tokens": 1024}
         step.logs = [
             Log("rag.generation", "generation_started", {"model": model, "temperature": 0.2}),
-            Log("rag.generation", "token_budget_allocated", {"total_tokens": 8192, "query_tokens": 40, "context_tokens": 6000}),
+            Log("rag.generation", "token_budget_allocated", budget),
             Log("rag.generation", "streaming_started", {"model": model, "first_token_ms": 180.5}),
-            Log("rag.generation", "generation_complete", {**done, "cost_usd": cost, "duration_ms": milliseconds(call.total_ms)}),
+            Log("rag.generation", "generation_complete", done),
         ]
         if call.total_ms > 4000:
-            slow = {"model": model, "duration_ms": milliseconds(call.total_ms), "threshold_ms": 4000}
+            slow: Values = {"model": model, "duration_ms": milliseconds(call.total_ms), "threshold_ms": 4000}
             step.logs.append(Log("rag.generation", "slow_generation", slow, "WARN"))
         return step
 
@@ -206,19 +216,21 @@ class Story:
         relevancy = round(self._source.betavariate(17, 3), 3)
         tier = "good" if faithfulness >= 0.8 else "fair" if faithfulness >= 0.6 else "poor"
         step = self.layer("rag-service", "evaluation", "evaluate", self.ms(90))
+        done: Values = {"score": faithfulness, "duration_ms": milliseconds(step.total_ms)}
         step.logs = [
             Log("rag.evaluation", "evaluation_started", {"evaluator": "ragas"}),
             Log("rag.evaluation", "ragas_score_computed", {"faithfulness": faithfulness, "relevancy": relevancy}),
             Log("rag.evaluation", "claims_checked", {"claims": 6, "hallucinated": int(faithfulness < 0.7)}),
             Log("rag.evaluation", "quality_tier_assigned", {"tier": tier, "score": faithfulness}),
-            Log("rag.evaluation", "evaluation_complete", {"score": faithfulness, "duration_ms": milliseconds(step.total_ms)}),
+            Log("rag.evaluation", "evaluation_complete", done),
         ]
         return step
 
     def memory(self, operation: str) -> Step:
         step = self.layer("rag-service", "memory", operation, self.ms(3))
         event = "history_retrieved" if operation == "retrieve" else "history_stored"
-        step.logs = [Log("rag.memory", event, {"turns": self._source.randrange(12), "tokens": self._source.randrange(900)})]
+        size: Values = {"turns": self._source.randrange(12), "tokens": self._source.randrange(900)}
+        step.logs = [Log("rag.memory", event, size)]
         return step
 
     def ask(self) -> Step:
@@ -233,21 +245,23 @@ class Story:
     def upload(self) -> Step:
         pages, chunks = self._source.randrange(1, 80), self._source.randrange(4, 300)
         parsing = Step("ingester", "file_parsing", self.ms(15 * pages), values={"file": _DOCUMENT, "pages": pages})
-        parsing.logs = [Log("rag.ingestion", "file_parsed", {"documents": 1, "duration_ms": milliseconds(parsing.total_ms)})]
-        tokens = chunks * self.chunk_size // 4
-        model = "text-embedding-3-small"
+        parsed: Values = {"documents": 1, "duration_ms": milliseconds(parsing.total_ms)}
+        parsing.logs = [Log("rag.ingestion", "file_parsed", parsed)]
+        tokens, model = chunks * self.chunk_size // 4, "text-embedding-3-small"
         embedded = Step("llm-proxy", f"embeddings {model}", self.ms(4 * chunks), _CLIENT)
-        embedded.values |= {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": model, "gen_ai.usage.input_tokens": tokens}
+        embedded.values |= {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": model}
+        embedded.values |= {"gen_ai.usage.input_tokens": tokens}
         call = self.http("ingester", "llm-proxy", "/v1/embeddings", embedded)
         store = self.layer("ingester", "data", "put", self.ms(2 * chunks), store="vectors")
         step = self.layer("ingester", "ingestion", "upload", self.ms(20), parsing, call, store)
         step.values |= {"file": _DOCUMENT, "chunks": chunks, "chunk_size": self.chunk_size}
-        cost = self._cost(model, tokens, 0)
+        size: dict[str, Value] = {"count": chunks, "chunk_size": self.chunk_size}
+        cost: Values = {"model": model, "tokens": tokens, "cost_usd": self._cost(model, tokens, 0), "count": chunks}
         step.logs = [
             Log("rag.ingestion", "file_upload_started", {"size": pages * 3000, "format": "pdf", "file": _DOCUMENT}),
-            Log("rag.ingestion", "chunks_created", {"count": chunks, "average_size": self.chunk_size, "chunk_size": self.chunk_size}),
+            Log("rag.ingestion", "chunks_created", {**size, "average_size": self.chunk_size}),
             Log("rag.ingestion", "enrichment_complete", {"count": chunks}),
-            Log("rag.ingestion", "embedding_complete", {"model": model, "tokens": tokens, "cost_usd": cost, "count": chunks}),
+            Log("rag.ingestion", "embedding_complete", cost),
             Log("rag.ingestion", "storage_complete", {"count": chunks}),
         ]
         return self.entry("/documents", self.http("gateway", "ingester", "/documents", step), status=201)
@@ -256,7 +270,7 @@ class Story:
         """The request of `made`, ended by `failure` in the first step called `name`."""
         root = made(self)
         path = _path(root, name)
-        for upper, lower in zip(path, path[1:], strict=False):
+        for upper, lower in itertools.pairwise(path):
             del upper.children[upper.children.index(lower) + 1 :]
             upper.logs = [log for log in upper.logs if not log.message.endswith("_complete")]
             upper.failure = Failure(failure.kind, failure.message)
@@ -268,15 +282,16 @@ class Story:
         event = f"{origin.name}_failed" if "." in origin.name else "request_failed"
         layer = origin.values.get("rag.layer")
         origin.logs.append(Log(f"rag.{layer}" if layer else f"{origin.service}.calls", event, values, "ERROR"))
-        failed = {"error_type": failure.kind, "error": failure.told, "status": 502, "duration_ms": milliseconds(root.total_ms)}
+        failed: dict[str, Value] = {"error_type": failure.kind, "error": failure.told}
+        failed |= {"status": 502, "duration_ms": milliseconds(root.total_ms)}
         root.logs[-1] = Log("ganglion.fastapi", "http_request_failed", failed, "ERROR")
         return root
 
     def stack(self, module: str, function: str, library: str, kind: str, message: str) -> Failure:
         line = self._source.randrange(20, 400)
-        text = _STACK.format(
-            module=module, part="calls", function=function, library=library, line=line, line2=line + 77, told=f"{kind}: {message}"
-        )
+        lines = {"line": line, "line2": line + 77}
+        told = f"{kind}: {message}"
+        text = _STACK.format(module=module, part="calls", function=function, library=library, told=told, **lines)
         return Failure(kind, message, text)
 
 
@@ -315,7 +330,8 @@ def _unreadable(story: Story) -> Step:
 
 def _budget(story: Story) -> Step:
     message = "the question leaves no room for a source: 8411 of 8192 tokens"
-    return story.failing(Story.ask, "generation.answer", story.stack("rag-service", "prompt", "rag", "TokenBudgetError", message))
+    failure = story.stack("rag-service", "prompt", "rag", "TokenBudgetError", message)
+    return story.failing(Story.ask, "generation.answer", failure)
 
 
 KINDS: Mapping[Callable[[Story], Step], float] = {
@@ -335,7 +351,7 @@ FAULTS: Mapping[Callable[[Story], Step], float] = {**KINDS, _refused: 0.4}
 
 def resources(era: Era, source: random.Random) -> Mapping[str, Mapping[str, Value]]:
     """Return the attributes of each service's resource."""
-    versions = {"rag-service": era.version, "retrieval": "1.9.2", "gateway": "4.0.1", "llm-proxy": "0.8.0", "ingester": "2.4.0"}
+    versions = {"rag-service": era.version, **_VERSIONS}
     return {
         service: {
             "service.version": version,
@@ -350,9 +366,10 @@ def resources(era: Era, source: random.Random) -> Mapping[str, Mapping[str, Valu
 
 def background(source: random.Random) -> list[tuple[str, Log]]:
     """Return logs of no request: schedules, health, connections."""
+    compacted: Values = {"duration_ms": milliseconds(source.uniform(5, 900))}
     lines = [
         ("gateway", Log("gateway.health", "all upstreams are healthy", {"upstreams": 4})),
-        ("retrieval", Log("retrieval.index", f"compacted segment {source.randrange(900)}", {"duration_ms": milliseconds(source.uniform(5, 900))})),
+        ("retrieval", Log("retrieval.index", f"compacted segment {source.randrange(900)}", compacted)),
         ("ingester", Log("ingester.schedule", "nothing to ingest", level="DEBUG")),
         ("llm-proxy", Log("llm_proxy.pool", "closed idle connections", {"count": source.randrange(9)}, "DEBUG")),
     ]

@@ -19,7 +19,19 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-__all__ = ["BASE", "MARKS", "SPAN_MARK", "TRACE_MARK", "Failure", "Log", "Step", "milliseconds", "told"]
+__all__ = [
+    "BASE",
+    "MARKS",
+    "SPAN_MARK",
+    "TRACE_MARK",
+    "Failure",
+    "Log",
+    "Step",
+    "Value",
+    "Values",
+    "milliseconds",
+    "told",
+]
 
 BASE = 1_000_000_000 * 10**9
 """When the trace of a story begins, in Unix nanoseconds: 2001-09-09."""
@@ -36,6 +48,7 @@ MARKS = {
 }
 
 Value: TypeAlias = str | int | float | bool
+Values: TypeAlias = Mapping[str, Value]
 DEBUG, INFO, WARNING, ERROR = 5, 9, 13, 17
 _LEVELS = {"DEBUG": DEBUG, "INFO": INFO, "WARN": WARNING, "ERROR": ERROR}
 _MS = 1_000_000
@@ -55,7 +68,7 @@ class Failure:
         return f"{self.kind}: {self.message}"
 
     @property
-    def attributes(self) -> Mapping[str, Value]:
+    def attributes(self) -> Values:
         return {"exception.type": self.kind, "exception.message": self.message, "exception.stacktrace": self.stack}
 
 
@@ -65,7 +78,7 @@ class Log:
 
     logger: str
     message: str
-    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    values: Values = field(default_factory=dict[str, Value])
     level: str = "INFO"
 
 
@@ -97,7 +110,7 @@ def milliseconds(value: float) -> float:
     return float(f"{value:.3f}777")
 
 
-def _keys(values: Mapping[str, Value]) -> list[KeyValue]:
+def _keys(values: Values) -> list[KeyValue]:
     return [KeyValue(key=key, value=_value(value)) for key, value in values.items()]
 
 
@@ -116,7 +129,7 @@ def _value(value: Value) -> AnyValue:
 class _Told:
     """What each service has to send."""
 
-    def __init__(self, source: random.Random, resources: Mapping[str, Mapping[str, Value]]) -> None:
+    def __init__(self, source: random.Random, resources: Mapping[str, Values]) -> None:
         self._source = source
         self._resources = resources
         self.spans: dict[tuple[str, str], list[Span]] = {}
@@ -188,7 +201,10 @@ def _span(step: Step, span_id: bytes, parent: bytes, start: int, end: int) -> Sp
 
 
 def told(
-    source: random.Random, step: Step | None, loose: Sequence[tuple[str, Log]], resources: Mapping[str, Mapping[str, Value]]
+    source: random.Random,
+    step: Step | None,
+    loose: Sequence[tuple[str, Log]],
+    resources: Mapping[str, Values],
 ) -> list[tuple[Signal, Request]]:
     """Return the requests that the services send: of `step` and all below it, and logs of no trace, a second apart."""
     tale = _Told(source, resources)
