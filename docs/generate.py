@@ -1,7 +1,10 @@
 """Rewrite the generated parts of the documents: `python -m docs.generate`; `--check` only tells what is out of date."""
 
+import json
 import sys
 from pathlib import Path
+
+from ganglion_query.api.app import make_api
 
 from docs.commands import commands
 from docs.reference import reference
@@ -25,14 +28,19 @@ def with_generated(text: str, generated_part: str) -> str:
 
 
 def generated() -> dict[Path, str]:
-    """Return what each document with a generated part should be."""
+    """Return what each document that is generated, or has a generated part, should be."""
     parts = {ROOT / "configuration.md": reference(), ROOT / "cli.md": commands()}
-    return {path: with_generated(path.read_text(encoding="utf-8"), part) for path, part in parts.items()}
+    texts = {path: with_generated(path.read_text(encoding="utf-8"), part) for path, part in parts.items()}
+    return {**texts, ROOT / "openapi.json": json.dumps(make_api().openapi(), indent=1, ensure_ascii=False) + "\n"}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def main(arguments: list[str]) -> int:
     """Rewrite, or with `--check` report, the documents that are out of date; 1 if one was reported."""
-    stale = [path for path, text in generated().items() if path.read_text(encoding="utf-8") != text]
+    stale = [path for path, text in generated().items() if _text(path) != text]
     if "--check" in arguments:
         for path in stale:
             sys.stderr.write(f"{path.relative_to(ROOT.parent)} is out of date; run: make docs\n")

@@ -1,6 +1,7 @@
 """The application: routes, who may use them, errors, the page."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -9,6 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from ganglion_query.api.access import Callers, Guard
+from ganglion_query.api.description import ERRORS, describe
 from ganglion_query.api.headers import SafeHeaders
 from ganglion_query.api.page import BUILT, Page
 from ganglion_query.api.problems import add_handlers
@@ -35,8 +37,9 @@ class AppSettings:
 
 def make_api() -> FastAPI:
     """Return the API with its description, without a database."""
-    api = FastAPI(title="Ganglion", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
-    versioned = APIRouter(prefix="/api/v1")
+    api = FastAPI(openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.openapi = partial(describe, api)  # type: ignore[method-assign]
+    versioned = APIRouter(prefix="/api/v1", responses=ERRORS)
     for group in (session, requests, logs, analysis):
         versioned.include_router(group.router)
     api.include_router(versioned)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import Request
+from starlette.responses import Response
 
 from ganglion_query.answers import error_groups as groups
 from ganglion_query.answers import log_search
@@ -33,7 +34,7 @@ def search_logs(reader: Asking, wanted: Logs, period: LastHour, limit: Limit = 1
         return log_search.search_logs(reader, replace(wanted, since=period.since, until=period.until), limit, cursor)
 
 
-@router.get("/logs/tail", operation_id="tail_logs", response_class=TailStream, responses=_TOLD)
+@router.get("/logs/tail", operation_id="tail_logs", response_class=Response, responses=_TOLD)
 def tail_logs(reader: Asking, wanted: Logs, request: Request) -> TailStream:
     """Follow the logs: each one as an event within a second after it is stored."""
     room: TailRoom = request.app.state.tails
