@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from psycopg_pool import ConnectionPool
-
 from ganglion_query.costs import total, with_costs
 from ganglion_query.langsmith import LangSmith
 from ganglion_query.model import ErrorRow, LogFilter, LogRow, Trace, parse_trace_id
 from ganglion_query.reader import logs, traces
-from ganglion_query.reader.session import EVERYTHING, Database, ReaderError, Scope, Session, open_pool
+from ganglion_query.reader.session import EVERYTHING, Database, Pool, ReaderError, Scope, Session, open_pool
 
 __all__ = ["EVERYTHING", "Reader", "ReaderError", "Scope", "Session", "open_pool"]
 
@@ -31,7 +29,7 @@ class Reader:
     timeout: float = 30.0
     langsmith: LangSmith | None = None
     scope: Scope = EVERYTHING
-    pool: ConnectionPool | None = None
+    pool: Pool | None = None
 
     def within(self, scope: Scope) -> "Reader":
         """Return a reader of the data of `scope` alone."""

@@ -14,13 +14,14 @@ from psycopg import errors, sql
 from psycopg.rows import class_row, dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-__all__ = ["EVERYTHING", "Database", "Query", "ReaderError", "Scope", "Session", "open_pool"]
+__all__ = ["EVERYTHING", "Database", "Pool", "Query", "ReaderError", "Scope", "Session", "open_pool"]
 
 R = TypeVar("R")
 Query = LiteralString | sql.SQL | sql.Composed
 
 _CONNECT_TIMEOUT = 5
 _POOL_PATIENCE = 10.0
+_RECONNECT_PATIENCE = 2.0
 _MOST_WAITING = 100
 
 # The role is taken where it exists and may read here; PostgreSQL itself refuses one that this user may not take.
@@ -88,7 +89,7 @@ class Database:
     dsn: str
     timeout: float = 30.0
     scope: Scope = EVERYTHING
-    pool: ConnectionPool | None = None
+    pool: "Pool | None" = None
 
     def within(self, scope: Scope) -> "Database":
         return replace(self, scope=scope)
@@ -104,15 +105,13 @@ class Database:
             with self._connection() as connection:
                 self._begin(connection)
                 yield Session(connection)
-        except (PoolTimeout, TooManyRequests):
-            raise ReaderError("too many questions at once; try again in a moment", busy=True) from None
         except (psycopg.Error, PoolClosed) as error:
             raise _told(error, self.timeout) from None
 
     @contextmanager
     def _connection(self) -> Generator[psycopg.Connection]:
         if self.pool is not None:
-            with self.pool.connection(_POOL_PATIENCE) as connection:
+            with self.pool.lend() as connection:
                 yield connection
             return
         with psycopg.connect(self.dsn, connect_timeout=_CONNECT_TIMEOUT) as connection:
@@ -139,24 +138,59 @@ def _array(items: tuple[str, ...]) -> str:
     return "{" + ",".join(quoted) + "}"
 
 
-def open_pool(dsn: str, size: int) -> ConnectionPool:
-    """Return an open pool of at most `size` connections, none of which can write; close it at the end."""
+class Pool(ConnectionPool):
+    """At most `size` connections, none of which can write. It opens at once, also where the database is away."""
 
-    def configure(connection: psycopg.Connection) -> None:
+    def __init__(self, dsn: str, size: int) -> None:
+        self.is_away = True
+        """Whether the last attempt to connect failed, or there was none yet."""
+        super().__init__(
+            dsn,
+            min_size=1,
+            max_size=size,
+            max_waiting=_MOST_WAITING,
+            max_idle=300,
+            # The next question tries again at once, where the pool alone would wait longer and longer.
+            reconnect_timeout=_RECONNECT_PATIENCE,
+            reconnect_failed=_went_away,
+            kwargs={"connect_timeout": _CONNECT_TIMEOUT, "application_name": "ganglion-query"},
+            configure=self._prepare,
+            check=ConnectionPool.check_connection,
+            open=True,
+            name="ganglion-query",
+        )
+
+    def _prepare(self, connection: psycopg.Connection) -> None:
         connection.read_only = True
+        self.is_away = False
 
-    return ConnectionPool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        max_waiting=_MOST_WAITING,
-        max_idle=300,
-        kwargs={"connect_timeout": _CONNECT_TIMEOUT, "application_name": "ganglion-query"},
-        configure=configure,
-        check=ConnectionPool.check_connection,
-        open=True,
-        name="ganglion-query",
-    )
+    @contextmanager
+    def lend(self) -> Generator[psycopg.Connection]:
+        """Give a connection.
+
+        Raises:
+            ReaderError: there is none in time.
+        """
+        patience = _RECONNECT_PATIENCE if self.is_away else _POOL_PATIENCE
+        try:
+            connection = self.getconn(patience)
+        except (PoolTimeout, TooManyRequests):
+            reason = "the database does not answer" if self.is_away else "too many questions at once"
+            raise ReaderError(f"{reason}; try again in a moment", busy=True) from None
+        try:
+            with connection:
+                yield connection
+        finally:
+            self.putconn(connection)
+
+
+def _went_away(pool: Any) -> None:
+    pool.is_away = True
+
+
+def open_pool(dsn: str, size: int) -> Pool:
+    """Return an open pool; close it at the end."""
+    return Pool(dsn, size)
 
 
 def _told(error: Exception, timeout: float) -> ReaderError:
