@@ -90,7 +90,7 @@ class Visitor:
         context.set_default_timeout(_PATIENCE_MS)
         await context.add_init_script(_REPORT_BREACHES)
         for name, value in (storage or {}).items():
-            await context.add_init_script(f"sessionStorage.setItem({name!r}, {value!r})")
+            await context.add_init_script(f"if (location.host) sessionStorage.setItem({name!r}, {value!r})")
         self._watch(context)
         page = await context.new_page()
         await page.goto(url)
