@@ -48,9 +48,10 @@ def trace_cost(spans: Sequence[SpanRow], logs: Sequence[LogRow]) -> Spent | None
        whole request): it is not counted. So is one that is not here, but is named as a parent and by logs.
     """
     told = told_by_logs(logs)
-    known = [(span.span_id, span.parent_span_id, span.cost or told.pop(span.span_id, None)) for span in spans]
+    known = [(span.span_id, span.parent_span_id, span.cost or told.get(span.span_id)) for span in spans]
+    here = {span.span_id for span in spans}
     parents = {log.span_id or "": log.parent_span_id for log in logs}
-    absent = [(span_id, parents.get(span_id), cost) for span_id, cost in told.items()]
+    absent = [(span_id, parents.get(span_id), cost) for span_id, cost in told.items() if span_id not in here]
     return _sum(_counted([*known, *absent]))
 
 

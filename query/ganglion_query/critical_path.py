@@ -34,6 +34,8 @@ class _Walk:
 
 def self_time(bar: Bar) -> int:
     """Return the time in which none of the span's children ran."""
+    if not bar.children:
+        return bar.length
     clipped = ((max(child.start, bar.start), min(child.end, bar.end)) for child in bar.children)
     return bar.length - covered(clipped)
 

@@ -18,9 +18,9 @@ _SLACK_SHARE = 20
 class Bar:
     """A span from `start` to `end`, both since the start of the trace.
 
-    `skew` was added to what its clock said. One without an end ends where the last span below it does. `children`
-    are those below it, and orphans in its time if it is the only root. `detached`: it runs on after its parent, which
-    so did not wait for it.
+    `skew` was added to what its `clock`, that of a service on a host, said. One without an end ends where the last span
+    below it does. `children` are those below it, and orphans in its time if it is the only root. `detached`: it runs on
+    after its parent, which so did not wait for it.
     """
 
     branch: Branch
@@ -28,6 +28,7 @@ class Bar:
     why: Root
     start: int
     end: int
+    clock: tuple[object, ...]
     skew: int = 0
     detached: bool = False
     children: "list[Bar]" = field(default_factory=list["Bar"])
@@ -80,7 +81,7 @@ def lay_out(forest: Forest) -> Axis:
 def _bar(branch: Branch, depth: int, why: Root, origin: datetime) -> Bar:
     span = branch.span
     start = (span.start_time - origin) // _MICROSECOND * 1000
-    return Bar(branch, depth, why, start, start + _length(span))
+    return Bar(branch, depth, why, start, start + _length(span), (span.service_name, span.resource.get("host.name")))
 
 
 def _length(span: SpanRow) -> int:
@@ -98,14 +99,10 @@ def _straighten(bars: Sequence[Bar]) -> None:
     """
     for bar in bars:
         for child in bar.children:
-            if _clock(child.span) == _clock(bar.span):
+            if child.clock == bar.clock:
                 _move(child, bar.skew)
             elif child.start < bar.start:
                 _move(child, bar.start + max(0, bar.length - child.length) // 2 - child.start)
-
-
-def _clock(span: SpanRow) -> tuple[object, ...]:
-    return span.service_name, span.resource.get("host.name")
 
 
 def _move(bar: Bar, by: int) -> None:
@@ -132,10 +129,9 @@ def _adopt(roots: Sequence[Bar]) -> Sequence[Bar]:
 
 def _is_detached(child: Bar, parent: Bar) -> bool:
     over = child.end - parent.end
-    if child.span.kind == "CONSUMER":
-        return over > 0
-    same = _clock(child.span) == _clock(parent.span)
-    return same and over > max(_SLACK_NS, parent.length // _SLACK_SHARE)
+    if over > 0 and child.span.kind == "CONSUMER":
+        return True
+    return over > _SLACK_NS and child.clock == parent.clock and over > parent.length // _SLACK_SHARE
 
 
 def _from_zero(axis: Axis) -> Axis:

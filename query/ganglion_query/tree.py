@@ -58,8 +58,9 @@ def walk(forest: Forest) -> Iterator[Placed]:
     while waiting:
         placed = waiting.pop()
         yield placed
-        below = sorted(placed.branch.children, key=_time, reverse=True)
-        waiting += [Placed(child, placed.depth + 1, Root.REAL) for child in below]
+        if placed.branch.children:
+            below = sorted(placed.branch.children, key=_time, reverse=True)
+            waiting += [Placed(child, placed.depth + 1, Root.REAL) for child in below]
 
 
 def grow(trace: Trace) -> Forest:

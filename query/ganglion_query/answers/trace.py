@@ -57,7 +57,8 @@ class SpanEvent:
 class SpanNode:
     """One span in its place; durations in milliseconds.
 
-    `depth` 0 is a root; `offset_ms` counts from the start of the trace. `self_time_ms` is the part in which no child
+    `depth` 0 is a root; `offset_ms` counts from the start of the trace, `clock_skew_ms` added to a clock that is
+    behind (one by which a span began before the span that called it). `self_time_ms` is the part in which no child
     ran; `critical_ms` the part that lies on the critical path. `orphaned`: it names a parent that is not here. `layer`
     and `model` are those the span itself says.
     """
@@ -83,6 +84,7 @@ class SpanNode:
     cost: Spent | None
     events: Sequence[SpanEvent]
     has_messages: bool
+    clock_skew_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,7 @@ def _node(bar: Bar, critical: int) -> SpanNode:
         cost=span.cost,
         events=[_event(event, span) for event in span.events],
         has_messages=has_messages(span, bar.branch.logs),
+        clock_skew_ms=bar.skew / _MS,
     )
 
 
@@ -270,6 +273,8 @@ def _event(event: Mapping[str, Any], span: SpanRow) -> SpanEvent:
 
 def _tokens(span: SpanRow) -> Tokens | None:
     usage = usage_of(span.attributes)
+    if not usage:
+        return None
     counts = [usage.get(f"{name}_tokens") for name in ("input", "output", "total")]
     given, written, both = (count if isinstance(count, int) else 0 for count in counts)
     return Tokens(given, written, both) if given or written or both else None
