@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from ganglion_query.answers.trace import (
@@ -101,7 +102,7 @@ def test_logs_alone_are_a_trace_too() -> None:
     assert (answer.spans, answer.critical_path, answer.root_name, answer.services) == ([], [], None, ["shop"])
 
 
-def _told(usd: float, span_id: str | None = None, message: str = "generation_complete", **fields: object) -> LogRow:
+def _told(usd: float, span_id: str | None = None, message: str = "generation_complete", **fields: Any) -> LogRow:
     return log_row(message, span_id, cost_usd=usd, **fields)
 
 
