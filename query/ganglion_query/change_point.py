@@ -92,6 +92,9 @@ class _Series:
             return None
         total = self._totals[end] - self._totals[start]
         low, high = total / within, (self._totals[-1] - total) / others
+        # What was as low before has not fallen; the rest may be higher only because it rose.
+        if self._totals[start] / self._counts[start] - low < (high - low) / 2:
+            return None
         spread = self._squares[-1] - within * low**2 - others * high**2
         # Not less than what rounding leaves, so that a perfect step is not infinitely sure.
         deviation = math.sqrt(max(spread / (count - 2), 1e-6))

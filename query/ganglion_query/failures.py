@@ -49,7 +49,7 @@ def causes(
     errors: defaultdict[str, list[_Error]] = defaultdict(list)
     for log in logs:
         if log.trace_id is None:
-            yield _of_log(log, None)
+            yield _of_log(log)
         else:
             errors[log.trace_id].append(_error_of_log(log))
     for span in spans:
@@ -65,19 +65,19 @@ def causes(
 
 
 def _error_of_log(log: ErrorLogRow) -> _Error:
-    return _Error(0, log.timestamp, log.span_id, log.parent_span_id, _of_log(log, None), True, log.timestamp)
+    failure = _of_log(log)
+    return _Error(0, log.timestamp, log.span_id, log.parent_span_id, failure, says_itself=True, end=log.timestamp)
 
 
-def _of_log(log: ErrorLogRow, place: SpanPlace | None) -> Failure:
-    text = log.error or log.message
+def _of_log(log: ErrorLogRow) -> Failure:
     return Failure(
         timestamp=log.timestamp,
         trace_id=log.trace_id,
         service=log.service_name,
-        operation=place.name if place else log.logger,
+        operation=log.logger,
         user_id=log.user_id,
         kind=error_type(log.error) if log.error else None,
-        error=_brief(text),
+        error=_brief(log.error or log.message),
     )
 
 

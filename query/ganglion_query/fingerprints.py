@@ -20,7 +20,7 @@ _VARYING = (
     (re.compile(r"\b[a-z]+[-_](?=\w*\d)[\w-]+", re.IGNORECASE), "<id>"),
     (re.compile(r"[-+]?\b\d+(?:[.,]\d+)*"), "<n>"),
 )
-_TYPE = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: |:?$)")
+_TYPE = re.compile(r"(?:\w+\.)*([A-Z]\w*)(?::(?:\s|$)|(?<=Error)$|(?<=Exception)$)", re.ASCII)
 _SPACE = re.compile(r"\s+")
 
 
@@ -36,7 +36,7 @@ def template(text: str) -> str:
 def error_type(error: str) -> str | None:
     """Return the type of an error that is written `Type: message`, without its module, None where it is not."""
     match = _TYPE.match(error)
-    return match.group(1).rpartition(".")[2] if match else None
+    return match.group(1) if match else None
 
 
 def fingerprint(text: str) -> str:

@@ -53,7 +53,7 @@ def quantile_interval(ordered: Sequence[float], share: float) -> Interval | None
         low, high = math.floor(count * share - spread), math.ceil(count * share + spread)
     else:
         low, high = _ranks(count, share)
-    return (ordered[low], ordered[high]) if 0 <= low and high < count else None
+    return (ordered[low], ordered[high]) if low >= 0 and high < count else None
 
 
 def _ranks(count: int, share: float) -> tuple[int, int]:

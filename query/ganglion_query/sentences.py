@@ -4,9 +4,7 @@ from datetime import UTC, datetime
 
 from ganglion_query.text import duration
 
-__all__ = ["amount", "at_time", "duration", "dollars_text", "score_text", "share_text"]
-
-_PLURALS = {"y": "ies"}
+__all__ = ["amount", "at_time", "dollars_text", "duration", "score_text", "share_text"]
 
 
 def amount(count: int, noun: str) -> str:

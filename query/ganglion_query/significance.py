@@ -25,7 +25,7 @@ class Sample:
 
 
 def counts_apart(before: int, after: int, dispersion: float = 1.0) -> float:
-    """Compare two counts of the same length of time; `dispersion` is that of the counts, 1 if chance alone (Poisson)."""
+    """Compare two counts of equally long times; `dispersion` is 1 where they vary by chance alone (Poisson)."""
     return math.sqrt(2 / dispersion) * (math.sqrt(after + 0.375) - math.sqrt(before + 0.375))
 
 
@@ -60,7 +60,7 @@ def normal_of_t(t: float, freedom: float) -> float:
 
 
 def dispersion(*series: Sequence[int]) -> float:
-    """Return how much more than by chance counts vary within each series of equal times: variance over mean, at least 1."""
+    """Return how much more than by chance counts vary within each series: variance over mean, at least 1."""
     parts = [(len(one) - 1, variance(one) / fmean(one)) for one in series if len(one) > 1 and sum(one) > 0]
     freedom = sum(weight for weight, _ in parts)
     return max(1.0, sum(weight * part for weight, part in parts) / freedom) if freedom else 1.0

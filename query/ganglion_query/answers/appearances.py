@@ -111,13 +111,14 @@ def _versions(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change
 def _models(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change]:
     for service, names in _by_service(evidence.models, concerned).items():
         known = evidence.known.get("model")
+        new = {name for name, seen in names.items() if seen.is_new((service, name), known)}
         for name, seen in names.items():
-            if seen.is_new((service, name), known):
+            if name in new:
                 gone = ", ".join(sorted(other for other, one in names.items() if one.before and not one.after))
                 instead = f" instead of {gone}" if gone else ""
                 summary = f"{service} calls the model {name}{instead} since {at_time(seen.first_seen)}"
                 yield _change("model", f"{service} {name}", summary, seen)
-            elif seen.has_vanished:
+            elif seen.has_vanished and not new:
                 summary = f"{service} calls the model {name} no more since {at_time(seen.last_seen)}"
                 yield _change("model", f"{service} {name}", summary, seen)
 

@@ -105,13 +105,12 @@ class _Trace:
     def __init__(self, places: Sequence[PlaceRow], told: _Told) -> None:
         self._places = {place.span_id: place for place in places}
         self._told = told
-        spans = [_span(place, told.usages.get(place.span_id)) for place in places]
+        spans = [_span(place.span_id, place.parent_span_id, told.usages.get(place.span_id)) for place in places]
         by_logs = told_by_logs([_log(log) for log in told.logs])
         parents = {log.span_id: log.parent_span_id for log in told.logs if log.span_id}
-        absent = [_absent(span_id, parents.get(span_id)) for span_id in by_logs if span_id not in self._places]
+        absent = [_span(span_id, parents.get(span_id)) for span_id in by_logs if span_id not in self._places]
         self._spans = [*with_costs(spans), *absent]
-        self._costs = {span.span_id: span.cost for span in self._spans if span.cost} or {}
-        self._costs = {**by_logs, **self._costs}
+        self._costs = {**by_logs, **{span.span_id: span.cost for span in self._spans if span.cost}}
 
     def calls(self) -> Iterator[Call]:
         tokens = {span_id: count for span_id, usage in self._told.usages.items() if (count := _tokens(usage))}
@@ -130,7 +129,7 @@ class _Trace:
         usage = self._told.usages.get(span_id)
         logs = [log for log in self._told.logs if (log.span_id or "") == span_id]
         above = list(self._up(span_id))
-        places = list(self._places.values())
+        whose: list[PlaceRow | CostLogRow] = [*above[:1], *logs, *above, *self._places.values()]
         models = models_of(usage.attributes) if usage else []
         return Call(
             trace_id=usage.trace_id if usage else logs[0].trace_id,
@@ -141,8 +140,8 @@ class _Trace:
             model=_first([*models, *(log.model for log in logs)]),
             service=_first([usage.service_name if usage else None, *(log.service_name for log in logs)]),
             layer=_first([*(place.layer for place in above), *(log.layer for log in logs)]),
-            user_id=_first([row.user_id for row in (*above[:1], *logs, *above, *places)]),
-            tenant_id=_first([row.tenant_id for row in (*above[:1], *logs, *above, *places)]),
+            user_id=_first(row.user_id for row in whose),
+            tenant_id=_first(row.tenant_id for row in whose),
         )
 
     def _up(self, span_id: str) -> Iterator[PlaceRow]:
@@ -156,9 +155,18 @@ class _Trace:
 
 
 def _of_log(log: CostLogRow) -> Call:
-    tokens = round(log.tokens) if log.tokens else 0
-    whose = (log.user_id, log.tenant_id)
-    return Call(None, log.timestamp, log.cost_usd, False, tokens, log.model, log.service_name, log.layer, *whose)
+    return Call(
+        trace_id=None,
+        time=log.timestamp,
+        usd=log.cost_usd,
+        is_computed=False,
+        tokens=round(log.tokens) if log.tokens else 0,
+        model=log.model,
+        service=log.service_name,
+        layer=log.layer,
+        user_id=log.user_id,
+        tenant_id=log.tenant_id,
+    )
 
 
 def _tokens(usage: UsageRow) -> int:
@@ -170,27 +178,13 @@ def _first(values: Iterable[str | None]) -> str | None:
     return next(filter(None, values), None)
 
 
-_NOTHING: Mapping[str, Any] = {
-    "name": None, "kind": None, "service_name": None, "end_time": None, "duration_ms": None, "status": None,
-    "status_message": None, "events": (), "links": (), "user_id": None, "session_id": None, "tenant_id": None,
-    "request_id": None, "scope_name": None, "scope_version": None, "resource": {},
-}  # fmt: skip
-_NO_TIME = datetime.min
-
-
-def _span(place: PlaceRow, usage: UsageRow | None) -> SpanRow:
-    attributes = usage.attributes if usage else {}
-    return SpanRow(
-        trace_id=place.trace_id, span_id=place.span_id, parent_span_id=place.parent_span_id, attributes=attributes,
-        start_time=usage.start_time if usage else _NO_TIME, **_NOTHING,
-    )  # fmt: skip
-
-
-def _absent(span_id: str, parent: str | None) -> SpanRow:
-    return SpanRow(trace_id="", span_id=span_id, parent_span_id=parent, attributes={}, start_time=_NO_TIME, **_NOTHING)
+def _span(span_id: str, parent: str | None, usage: UsageRow | None = None) -> SpanRow:
+    known: dict[str, Any] = dict.fromkeys(SpanRow.__dataclass_fields__)
+    known |= {"span_id": span_id, "parent_span_id": parent, "attributes": usage.attributes if usage else {}}
+    return SpanRow(**known)
 
 
 def _log(log: CostLogRow) -> LogRow:
-    nothing = dict.fromkeys(LogRow.__dataclass_fields__)
-    told = {"span_id": log.span_id, "message": log.message, "cost_usd": log.cost_usd, "timestamp": log.timestamp}
-    return LogRow(**{**nothing, "context": {}, "metrics": {}, **told})  # type: ignore[arg-type]
+    known: dict[str, Any] = dict.fromkeys(LogRow.__dataclass_fields__)
+    known |= {"span_id": log.span_id, "message": log.message, "cost_usd": log.cost_usd}
+    return LogRow(**known)

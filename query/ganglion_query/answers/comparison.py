@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from ganglion_query.answers.calls import find_calls
 from ganglion_query.answers.contrast import contrast
@@ -19,6 +20,25 @@ __all__ = ["Comparison", "Estimate", "ValueGroup", "compare"]
 _MOST = 100_000
 _PLACES = ("attributes", "resource", "context", "metrics")
 _VALUES_SHOWN = 3
+_OF_REQUEST = {"service", "operation", "user_id", "tenant_id", "session_id"}
+_OF_RESOURCE = {"version", "environment", "host"}
+_ALIASES = {
+    "service.name": "service",
+    "service_name": "service",
+    "name": "operation",
+    "user": "user_id",
+    "user.id": "user_id",
+    "tenant": "tenant_id",
+    "tenant.id": "tenant_id",
+    "session": "session_id",
+    "session.id": "session_id",
+    "model": "models",
+    "gen_ai.request.model": "models",
+    "service.version": "version",
+    "deployment.environment.name": "environment",
+    "deployment.environment": "environment",
+    "host.name": "host",
+}
 
 Values = Mapping[str, str]
 """The value of the attribute by trace."""
@@ -118,28 +138,13 @@ def _values(
 
 def _of_entry(row: RequestRow, known: Mapping[int, ResourceRow], attribute: str) -> str | None:
     """Return what the entry span says itself in a column."""
+    column = _ALIASES.get(attribute, attribute)
+    if column in _OF_REQUEST:
+        return cast("str | None", getattr(row, column))
+    if column == "models":
+        return _joined(row.models)
     resource = known.get(row.resource_id)
-    match attribute:
-        case "service" | "service_name" | "service.name":
-            return row.service
-        case "operation" | "name":
-            return row.operation
-        case "user" | "user_id" | "user.id":
-            return row.user_id
-        case "tenant" | "tenant_id" | "tenant.id":
-            return row.tenant_id
-        case "session" | "session_id" | "session.id":
-            return row.session_id
-        case "version" | "service.version":
-            return resource.version if resource else None
-        case "environment" | "deployment.environment.name" | "deployment.environment":
-            return resource.environment if resource else None
-        case "host" | "host.name":
-            return resource.host if resource else None
-        case "model":
-            return _joined(row.models)
-        case _:
-            return None
+    return cast("str | None", getattr(resource, column)) if resource and column in _OF_RESOURCE else None
 
 
 def _by_trace(found: Iterable[ValueRow]) -> Values:
@@ -181,15 +186,15 @@ def _order(value: str) -> tuple[bool, float, str]:
 
 def _of_one_operation(having: Sequence[RequestRow], attribute: str, operation: str | None) -> Sequence[RequestRow]:
     """Return requests that can be compared: an upload and a question differ whatever is set."""
-    if operation is not None or attribute in {"operation", "name"} or not having:
+    column = _ALIASES.get(attribute, attribute)
+    if operation is not None or column == "operation" or not having:
         return having
-    counted = Counter((row.service, row.operation) for row in having)
-    if attribute in {"service", "service_name", "service.name"}:
-        counted = Counter((None, row.operation) for row in having)
-        _, most = max(counted, key=lambda key: counted[key])
-        return [row for row in having if row.operation == most]
-    most_frequent = max(counted, key=lambda key: counted[key])
-    return [row for row in having if (row.service, row.operation) == most_frequent]
+
+    def place(row: RequestRow) -> tuple[str | None, str]:
+        return None if column == "service" else row.service, row.operation
+
+    ((most_frequent, _),) = Counter(map(place, having)).most_common(1)
+    return [row for row in having if place(row) == most_frequent]
 
 
 def _whose(compared: Sequence[RequestRow], having: Sequence[RequestRow], operation: str | None) -> str:

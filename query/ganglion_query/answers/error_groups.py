@@ -105,7 +105,7 @@ def find_failures(session: Session, period: Period, service: str | None = None, 
     """Return the errors that are causes, of at most 50,000 logs and as many spans, the newest."""
     wanted = rows.Wanted(period.since, period.until, service, user, _MOST_ROWS)
     logs, spans = rows.error_logs(session, wanted), rows.failed_spans(session, wanted)
-    traces = dict.fromkeys(row.trace_id for row in [*logs, *spans] if row.trace_id)
+    traces = dict.fromkeys(filter(None, [*(log.trace_id for log in logs), *(span.trace_id for span in spans)]))
     judged = list(traces)[:_MOST_TRACES]
     found = list(causes(logs, spans, rows.span_places(session, judged, wanted)))
     return Found(found, len(logs) == _MOST_ROWS or len(spans) == _MOST_ROWS or len(traces) > _MOST_TRACES)
@@ -195,7 +195,7 @@ def _how(group: ErrorGroup, new_versions: Sequence[str]) -> str:
 
 
 def _new_versions(group: ErrorGroup, everyone: Population, usual: Population) -> Sequence[str]:
-    """Return the versions that these requests have in common and that were not there before, that of the origin first."""
+    """Return versions that these requests have in common and none had before, that of the origin first."""
     if group.trend not in {"new", "rising"} or not usual.count:
         return []
     known = usual.values("version")

@@ -77,8 +77,8 @@ def health(reader: Reader, collector_status: Mapping[str, Any] | None) -> Health
             services = _services(rows.services(session, now - _LATELY, now, _MOST_SERVICES))
     except ReaderError as error:
         parts.append(Part("database", "failing", str(error)))
-    states = [*(part.state for part in parts), *(service.state for service in services)]
-    state = next((one for one in _ORDER if one in states), "unknown")
+    states: list[State] = [*(part.state for part in parts), *(service.state for service in services)]
+    state = min(states, key=_ORDER.index)
     return Health(state, _verdict(state, parts, services), now, parts, services)
 
 

@@ -19,7 +19,9 @@ _LEAST_VOLUME = math.log(1.2)
 def measures(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change]:
     """Yield what changed, in no order; the volume of services in `concerned`, which began or ended, is no news."""
     for row in evidence.operations:
-        yield from _rate(row)
+        # Below an entry it is told as an error, where that arose.
+        if row.is_entry:
+            yield from _rate(row)
         yield from _latency(row)
     yield from _volumes(evidence, concerned)
 

@@ -1,7 +1,7 @@
 """All requests of a period by what they have in common, and what some of them have more often than the others."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -43,14 +43,13 @@ class Population:
     def values(self, attribute: str) -> set[str]:
         return {value for facts in self.facts.values() for name, value in facts if name == attribute}
 
-    def shared_values(self, trace_ids: Iterable[str], attribute: str) -> set[str]:
+    def shared_values(self, trace_ids: Sequence[str], attribute: str) -> set[str]:
         """Return the values that each of these requests has."""
-        some = [
-            {value for name, value in self.facts[trace_id] if name == attribute}
-            for trace_id in trace_ids
-            if trace_id in self.facts
-        ]
-        return set.intersection(*some) if some else set()
+        counted = Counter(
+            value for trace_id in trace_ids for name, value in self.facts.get(trace_id, ()) if name == attribute
+        )
+        some = sum(trace_id in self.facts for trace_id in trace_ids)
+        return {value for value, count in counted.items() if count == some}
 
     def over_represented(self, trace_ids: AbstractSet[str]) -> Sequence[Share]:
         """Return what most sets these requests apart from the others, the surest first.

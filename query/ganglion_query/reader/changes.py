@@ -61,8 +61,8 @@ _STEPS: LiteralString = """SELECT coalesce(s.service_name, '') AS service, s.nam
 FROM spans s WHERE s.start_time >= %(since)s AND s.start_time < %(until)s
 GROUP BY 1, 2, 3 LIMIT %(limit)s"""
 
-_VERSIONS: LiteralString = """SELECT coalesce(s.service_name, '') AS service, r.attributes ->> 'service.version' AS name,
-    {seen} FROM spans s JOIN resources r ON r.id = s.resource_id
+_VERSIONS: LiteralString = """SELECT coalesce(s.service_name, '') AS service,
+    r.attributes ->> 'service.version' AS name, {seen} FROM spans s JOIN resources r ON r.id = s.resource_id
     WHERE s.start_time >= %(since)s AND s.start_time < %(until)s AND r.attributes ? 'service.version' GROUP BY 1, 2
 UNION ALL SELECT coalesce(l.service_name, ''), l.version, {logged} FROM logs l
     WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.version IS NOT NULL GROUP BY 1, 2"""
@@ -72,9 +72,10 @@ _MODELS: LiteralString = f"""SELECT coalesce(s.service_name, '') AS service, {MO
 UNION ALL SELECT coalesce(l.service_name, ''), l.context ->> 'model', {{logged}} FROM logs l
     WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.context ? 'model' GROUP BY 1, 2"""  # noqa: S608
 
-_SERVICES: LiteralString = """SELECT coalesce(s.service_name, '') AS service, coalesce(s.service_name, '') AS name, {seen}
+_SERVICES: LiteralString = """SELECT coalesce(s.service_name, '') AS service,
+    coalesce(s.service_name, '') AS name, {seen}
     FROM spans s WHERE s.start_time >= %(since)s AND s.start_time < %(until)s GROUP BY 1, 2
-UNION ALL SELECT coalesce(l.service_name, '') AS service, coalesce(l.service_name, '') AS name, {logged}
+UNION ALL SELECT coalesce(l.service_name, ''), coalesce(l.service_name, ''), {logged}
     FROM logs l WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s GROUP BY 1, 2"""
 
 _SEEN: LiteralString = """count(*) FILTER (WHERE {table}.{time} < %(at)s) AS before,
@@ -83,10 +84,11 @@ _SEEN: LiteralString = """count(*) FILTER (WHERE {table}.{time} < %(at)s) AS bef
     min({table}.trace_id::text) FILTER (WHERE {table}.{time} < %(at)s) AS trace_before,
     min({table}.trace_id::text) FILTER (WHERE {table}.{time} >= %(at)s) AS trace_after"""
 
-# Digits and what stands around them are left out already here, so that ids make no rows of their own.
+# Numbers and long ids are left out already here, so that they make no rows of their own.
 _MESSAGES: LiteralString = """SELECT coalesce(l.service_name, '') AS service, coalesce(l.logger, '') AS logger, l.level,
-    regexp_replace(left(l.message, 200), '[0-9a-fA-F-]*[0-9][0-9a-fA-F-]*', '0', 'g') AS name, {logged}
-    FROM logs l WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.level IN ('INFO', 'WARNING', 'ERROR', 'CRITICAL')
+    regexp_replace(regexp_replace(left(l.message, 200), '[0-9a-fA-F]*[0-9][0-9a-fA-F-]{{6,}}', '0', 'g'),
+        '[0-9]+', '0', 'g') AS name, {logged}
+    FROM logs l WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.level IN ('INFO', 'WARNING')
 GROUP BY 1, 2, 3, 4 ORDER BY count(*) DESC LIMIT %(limit)s"""
 
 _KNOWN_BEFORE: LiteralString = """SELECT DISTINCT coalesce(s.service_name, '') AS service,

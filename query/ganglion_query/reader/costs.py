@@ -8,23 +8,25 @@ from typing import Any, LiteralString
 
 from ganglion_query.reader.session import Session
 
-__all__ = ["CostLogRow", "PlaceRow", "UsageRow", "cost_logs", "places", "usages"]
+__all__ = ["CostLogRow", "PlaceRow", "UsageRow", "Wanted", "cost_logs", "places", "usages"]
 
 _TRACES_AT_ONCE = 500
 _MARGIN = timedelta(hours=1)
 
 # Prompts and completions, which are long, are not wanted here.
-_USAGES: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.start_time, s.service_name,
+_USAGES: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.start_time,
+    s.service_name,
     (SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(s.attributes) a WHERE a.key = ANY(%(kept)s)) AS attributes
 FROM spans s
 WHERE s.start_time >= %(since)s AND s.start_time < %(until)s AND s.attributes ?| %(telling)s
     AND (%(trace)s::uuid IS NULL OR s.trace_id = %(trace)s::uuid)
 ORDER BY s.start_time DESC LIMIT %(limit)s"""
 
-_LOGS: LiteralString = """SELECT replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.parent_span_id, l.timestamp,
-    l.message, l.cost_usd, l.service_name, l.user_id, l.tenant_id, l.session_id,
+_LOGS: LiteralString = """SELECT replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.parent_span_id,
+    l.timestamp, l.message, l.cost_usd, l.service_name, l.user_id, l.tenant_id, l.session_id,
     CASE WHEN l.logger LIKE 'rag.%%' THEN substr(l.logger, 5) ELSE l.context ->> 'rag.layer' END AS layer,
-    coalesce(l.context ->> 'model', l.context ->> 'gen_ai.response.model', l.context ->> 'gen_ai.request.model') AS model,
+    coalesce(l.context ->> 'model', l.context ->> 'gen_ai.response.model',
+        l.context ->> 'gen_ai.request.model') AS model,
     CASE WHEN jsonb_typeof(l.metrics -> 'total_tokens') = 'number' THEN (l.metrics -> 'total_tokens')::numeric
         WHEN jsonb_typeof(l.metrics -> 'tokens') = 'number' THEN (l.metrics -> 'tokens')::numeric END::float8 AS tokens
 FROM logs l

@@ -8,7 +8,7 @@ from typing import LiteralString
 
 from ganglion_query.reader.session import Session
 
-__all__ = ["ErrorLogRow", "FailedSpanRow", "SpanPlace", "error_logs", "failed_spans", "span_places"]
+__all__ = ["ErrorLogRow", "FailedSpanRow", "SpanPlace", "Wanted", "error_logs", "failed_spans", "span_places"]
 
 _TRACES_AT_ONCE = 500
 _MARGIN = timedelta(hours=1)
@@ -25,7 +25,7 @@ ORDER BY l.timestamp DESC LIMIT %(limit)s"""
 _SPANS: LiteralString = """SELECT s.start_time, coalesce(s.end_time, s.start_time) AS end_time,
     replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.parent_span_id, s.name, s.service_name, s.user_id,
     left(s.status_message, 1000) AS status_message, s.attributes ->> 'error.type' AS error_type,
-    (SELECT left(concat_ws(': ', e -> 'attributes' ->> 'exception.type', e -> 'attributes' ->> 'exception.message'), 1000)
+    (SELECT left(concat_ws(': ', e #>> '{attributes,exception.type}', e #>> '{attributes,exception.message}'), 1000)
         FROM jsonb_array_elements(s.events) e WHERE e ->> 'name' = 'exception' LIMIT 1) AS exception
 FROM spans s
 WHERE s.status = 'ERROR' AND s.start_time >= %(since)s AND s.start_time < %(until)s

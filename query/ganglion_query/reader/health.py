@@ -21,11 +21,8 @@ _NEWEST_SPAN: LiteralString = """SELECT max(s.start_time) AS newest, max(s.creat
         (ORDER BY extract(epoch FROM s.created_at - coalesce(s.end_time, s.start_time))) AS lag
 FROM spans s WHERE s.start_time >= %(since)s AND s.start_time < %(until)s"""
 
-# A request of a service is a span whose parent is not in it: none, or the one that a server's or consumer's names.
-_SERVICES: LiteralString = """SELECT q.service, q.now, q.last_seen, q.requests, q.errors, q.timed, q.mean, q.variance, q.p95_ms,
-    coalesce(q.recently, 0) AS recently
-FROM (
-    SELECT e.service, e.now, max(e.start_time) AS last_seen, count(*) AS requests,
+# A request of a service: what began there, or was sent to it.
+_SERVICES: LiteralString = """SELECT e.service, e.now, max(e.start_time) AS last_seen, count(*) AS requests,
         count(*) FILTER (WHERE e.failed) AS errors, count(e.logarithm) AS timed, coalesce(avg(e.logarithm), 0) AS mean,
         coalesce(var_samp(e.logarithm), 0) AS variance,
         percentile_cont(0.95) WITHIN GROUP (ORDER BY e.duration_ms) FILTER (WHERE e.logarithm IS NOT NULL) AS p95_ms,
@@ -36,8 +33,7 @@ FROM (
                 THEN ln(s.duration_ms) END AS logarithm
         FROM spans s WHERE s.start_time >= %(since)s AND s.start_time < %(until)s
             AND (s.parent_span_id IS NULL OR s.kind IN ('SERVER', 'CONSUMER'))
-    ) e GROUP BY e.service, e.now
-) q ORDER BY q.service, q.now LIMIT %(limit)s"""
+    ) e GROUP BY e.service, e.now ORDER BY e.service, e.now LIMIT %(limit)s"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,14 @@ GROUP BY b.metric, b.step ORDER BY b.metric, b.step LIMIT %(limit)s"""  # noqa: 
 
 _SCORES: LiteralString = f"""SELECT l.timestamp, replace(l.trace_id::text, '-', '') AS trace_id, l.user_id,
     m.key AS metric, m.value::float8 AS score {_FROM} AND m.key = %(metric)s
-ORDER BY l.timestamp LIMIT %(limit)s"""  # noqa: S608
+ORDER BY l.timestamp LIMIT %(limit)s"""
 
 _LOWEST: LiteralString = f"""SELECT l.timestamp, replace(l.trace_id::text, '-', '') AS trace_id, l.user_id,
     m.key AS metric, m.value::float8 AS score {_FROM}
-ORDER BY m.value::float8, l.timestamp DESC LIMIT %(limit)s"""  # noqa: S608
+ORDER BY m.value::float8, l.timestamp DESC LIMIT %(limit)s"""
 
 _TRACES: LiteralString = f"""SELECT replace(l.trace_id::text, '-', '') AS trace_id, m.key AS metric,
-    avg(m.value::float8) AS score {_FROM} AND l.trace_id IS NOT NULL GROUP BY 1, 2 LIMIT %(limit)s"""  # noqa: S608
+    avg(m.value::float8) AS score {_FROM} AND l.trace_id IS NOT NULL GROUP BY 1, 2 LIMIT %(limit)s"""
 
 
 @dataclass(frozen=True, slots=True)

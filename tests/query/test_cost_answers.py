@@ -1,0 +1,116 @@
+from typing import Any
+
+import pytest
+from ganglion_query.answers.costs import By, CostGroup, Costs, costs
+from ganglion_query.answers.period import Period
+from ganglion_query.answers.trace import read_trace
+from ganglion_query.reader import Reader
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.query.rag_traffic import Asked, asked, keep, minutes_ago, trace_id
+from tests.query.telemetry import Sent, attributes, log, span
+
+HOUR = Period(minutes_ago(60), minutes_ago(0))
+GPT_4O: dict[str, Any] = {"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o"}
+
+
+def _costs(dsn: str, by: By, **wanted: Any) -> Costs:
+    return costs(Reader(dsn), by, HOUR, **wanted)
+
+
+def _dollars(found: Costs) -> dict[str | None, float]:
+    return {group.name: round(group.usd, 9) for group in found.groups}
+
+
+def _span(name: str, id_: int, parent: int = 0, number: int = 1, **more: Any) -> Span:
+    made = span(name, id_, parent, at=minutes_ago(30), trace_id=trace_id(number))
+    made.attributes.extend(attributes(more.pop("of", {})))
+    made.attributes.extend(attributes({key.replace("_", "."): value for key, value in more.items()}))
+    return made
+
+
+def test_costs_are_added_up_by_whatever_is_asked(postgresql: str) -> None:
+    keep(
+        postgresql,
+        *asked(10, minutes_ago(50), minutes_ago(40), cost=0.001),
+        *asked(5, minutes_ago(30), minutes_ago(20), seed=2, user="bob", tenant="beta", model="large", cost=0.01),
+    )
+    by_user = _costs(postgresql, "user")
+    assert (round(by_user.usd, 9), by_user.tokens, by_user.is_computed) == (0.06, 15 * 120, False)
+    assert [(group.name, group.calls, group.requests, group.tokens) for group in by_user.groups] == [
+        ("bob", 5, 5, 600),
+        ("ada", 10, 10, 1200),
+    ]
+    assert _dollars(by_user) == {"bob": 0.05, "ada": 0.01}
+    assert _dollars(_costs(postgresql, "tenant")) == {"beta": 0.05, "acme": 0.01}
+    assert _dollars(_costs(postgresql, "model")) == {"large": 0.05, "extractive-1": 0.01}
+    assert _dollars(_costs(postgresql, "layer")) == {"generation": 0.06}
+    assert _dollars(_costs(postgresql, "service")) == {"rag-service": 0.06}
+    by_trace = _costs(postgresql, "trace", limit=3)
+    assert (len(by_trace.groups), by_trace.others) == (3, 12)
+    assert by_trace.groups[0].usd == pytest.approx(0.01)
+
+
+def test_an_agent_repeats_its_calls_and_costs_nothing_more(postgresql: str) -> None:
+    tokens = {"gen_ai.usage.input_tokens": 1000}
+    spans = [
+        _span("ask", 1, of={"user.id": "ada"}),
+        _span("agent", 2, 1, of={**GPT_4O, "gen_ai.usage.cost": 9.0, "gen_ai.usage.input_tokens": 3000}),
+        _span("generation", 3, 2, of={"rag.layer": "generation"}),
+        _span("chat", 4, 3, of={**GPT_4O, **tokens}),
+        _span("chat", 5, 3, of={**GPT_4O, **tokens, "gen_ai.usage.cost": 0.5}),
+    ]
+    told = log("question_answered", 1, at=minutes_ago(30), trace_id=trace_id(1), numbers={"cost_usd": 0.5025})
+    keep(postgresql, more=[Sent("shop", spans, [told])])
+    found = _costs(postgresql, "layer")
+    (group,) = found.groups
+    assert (group.name, round(group.usd, 9), group.calls, group.tokens) == ("generation", 0.5025, 2, 2000)
+    assert found.is_computed
+    assert _dollars(_costs(postgresql, "user")) == {"ada": 0.5025}
+    cost = read_trace(Reader(postgresql), trace_id(1)).cost
+    assert cost is not None
+    assert found.usd == pytest.approx(cost.usd)
+
+
+def test_what_logs_alone_tell_counts_where_they_say(postgresql: str) -> None:
+    spent: dict[str, float] = {"cost_usd": 0.25}
+    logs = [
+        log("cost_incurred", at=minutes_ago(5), numbers=spent, user_id="ada", model="ranker"),
+        log("cost_incurred", 9, at=minutes_ago(5), numbers=spent, user_id="bob", trace_id=trace_id(3)),
+    ]
+    keep(postgresql, more=[Sent("shop", logs=logs, logger="rag.retrieval")])
+    assert _dollars(_costs(postgresql, "layer")) == {"retrieval": 0.5}
+    assert _dollars(_costs(postgresql, "user")) == {"ada": 0.25, "bob": 0.25}
+    assert _dollars(_costs(postgresql, "model")) == {"ranker": 0.25, None: 0.25}
+
+
+def test_a_model_without_a_price_has_tokens(postgresql: str) -> None:
+    unknown = {"gen_ai.request.model": "of-tomorrow", "gen_ai.usage.input_tokens": 700}
+    keep(postgresql, more=[Sent("shop", [_span("chat", 1, of=unknown)])])
+    (group,) = _costs(postgresql, "model").groups
+    assert group == CostGroup("of-tomorrow", 0, is_computed=False, calls=1, requests=1, tokens=700,
+                              last_seen=minutes_ago(30), unpriced=1)  # fmt: skip
+
+
+def test_one_trace_and_the_period_bound_what_counts(postgresql: str) -> None:
+    keep(
+        postgresql,
+        Asked(1, minutes_ago(30), cost=1),
+        Asked(2, minutes_ago(30), cost=2),
+        Asked(3, minutes_ago(90), cost=4),
+    )
+    assert _costs(postgresql, "trace").usd == 3
+    assert _costs(postgresql, "layer", trace_id=trace_id(2).upper()).usd == 2
+    assert _costs(postgresql, "layer", trace_id=trace_id(9)).groups == []
+    with pytest.raises(ValueError, match="is not a trace id"):
+        _costs(postgresql, "layer", trace_id="x")
+
+
+def test_the_whole_agrees_with_the_traces(postgresql: str) -> None:
+    keep(postgresql, *asked(12, minutes_ago(50), minutes_ago(10), cost=lambda random: random.random()))
+    reader = Reader(postgresql)
+    for group in _costs(postgresql, "trace").groups:
+        assert group.name is not None
+        cost = read_trace(reader, group.name).cost
+        assert cost is not None
+        assert cost.usd == pytest.approx(group.usd)
