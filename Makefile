@@ -5,10 +5,10 @@ STAMP := $(VENV)/.installed
 PAGE := $(BIN)/python query/web/build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo page test check format bench docs build lock clean
+.PHONY: help up down demo page test check format bench docs screenshots build lock clean
 
 help: ## Show this list.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 16
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 20
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Ganglion needs Python 3.11 or newer; name it with: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -59,6 +59,9 @@ bench: $(STAMP) ## Measure every figure we claim; ARGS= chooses.
 docs: $(STAMP) ## Rewrite what is generated: parts of the documents, Grafana's dashboards.
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m deploy.grafana.boards
+
+screenshots: page ## Take the screenshots of the documents again.
+	@$(BIN)/python -m tests.query.page.screenshots
 
 build: page ## Build the wheel, the page in it, and check it in a bare environment.
 	@$(BIN)/python -m hatchling build -t wheel

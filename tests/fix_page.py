@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -24,7 +24,7 @@ from tests.programs import free_port
 from tests.query.page import world
 from tests.query.telemetry import Sent, store
 
-__all__ = ["AXE", "PAGE", "Stack", "database", "filled", "serving_api"]
+__all__ = ["AXE", "PAGE", "Stack", "database", "filled", "running_stack", "serving_api"]
 
 _ROOT = Path(__file__).parent.parent
 PAGE = _ROOT / "query" / "ganglion_query" / "_page"
@@ -86,11 +86,11 @@ def _answers(process: subprocess.Popen[bytes], url: str, log: Path) -> bool:
         return False
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stack(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    folder = tmp_path_factory.mktemp("page")
-    with database(postgresql_server) as dsn, LangSmithServer() as langsmith:
-        await filled(dsn, [*world.week(), *world.hostile(), *world.large()])
+@asynccontextmanager
+async def running_stack(server: str, folder: Path, sent: Sequence[Sent]) -> AsyncIterator[Stack]:
+    """Run everything over a database of its own that holds `sent`."""
+    with database(server) as dsn, LangSmithServer() as langsmith:
+        await filled(dsn, sent)
         variables = {"LANGSMITH_API_KEY": "lsv2_of_the_tests", "LANGSMITH_ENDPOINT": langsmith.url}
         served = serving_api(dsn, folder, **variables)
         url = await asyncio.to_thread(served.__enter__)
@@ -98,3 +98,10 @@ async def stack(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory
             yield Stack(url, dsn, langsmith.url)
         finally:
             await asyncio.to_thread(served.__exit__, None, None, None)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    everything = [*world.week(), *world.hostile(), *world.large()]
+    async with running_stack(postgresql_server, tmp_path_factory.mktemp("page"), everything) as running:
+        yield running

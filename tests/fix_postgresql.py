@@ -9,8 +9,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import suppress
+from collections.abc import Coroutine, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,12 +30,9 @@ def pytest_report_header() -> str:
     return f"postgresql: {'given by GANGLION_TEST_DATABASE_URL' if given else 'embedded'}"
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """The DSN of a running server; ends with the session, also if that is killed."""
-    if given := os.environ.get("GANGLION_TEST_DATABASE_URL"):
-        yield given
-        return
+@contextmanager
+def embedded_server() -> Generator[str]:
+    """Run a server and yield its DSN."""
     with tempfile.TemporaryDirectory(prefix="ganglion-test-") as folder:
         # The server's user, another one when root, passes through to its own folders.
         Path(folder).chmod(0o711)
@@ -46,6 +43,16 @@ def postgresql_server() -> Iterator[str]:
             asyncio.run(server.wait_ready(30))
             yield server.dsn
             process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The DSN of a running server; ends with the session, also if that is killed."""
+    if given := os.environ.get("GANGLION_TEST_DATABASE_URL"):
+        yield given
+        return
+    with embedded_server() as dsn:
+        yield dsn
 
 
 @pytest.fixture
