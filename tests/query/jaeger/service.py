@@ -20,9 +20,13 @@ NOBODY = "postgresql://nobody@127.0.0.1:1/nowhere?connect_timeout=1"
 
 
 @asynccontextmanager
-async def jaeger(dsn: str, callers: Callers = Callers(None)) -> AsyncIterator[httpx.AsyncClient]:  # noqa: B008
-    """Yield a client of the API over a database."""
-    app = Guard(make_api(), Reader(dsn, timeout=15), callers)
+async def jaeger(
+    dsn: str,
+    callers: Callers = Callers(None),  # noqa: B008
+    timeout: float = 15,
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of the API over a database, no question to which may take longer than `timeout` seconds."""
+    app = Guard(make_api(), Reader(dsn, timeout), callers)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         running = asyncio.create_task(server.serve([listening]))

@@ -105,7 +105,7 @@ async def test_without_a_start_two_days_are_searched(postgresql: str) -> None:
 async def test_traces_by_their_ids_and_those_that_are_not_here(postgresql: str) -> None:
     await _stored(postgresql)
     async with jaeger(postgresql) as client:
-        query = [("traceID", OTHER.lstrip("0")), ("traceID", TRACE_ID.upper()), ("traceID", "abc")]
+        query = {"traceID": [OTHER.lstrip("0"), TRACE_ID.upper(), "abc"]}
         answer = (await client.get("/api/traces", params=query)).json()
     assert [trace["traceID"] for trace in answer["data"]] == [OTHER, TRACE_ID]
     assert answer["errors"] == [{"msg": "trace not found", "traceID": "abc".zfill(32)}]
