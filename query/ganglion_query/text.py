@@ -83,8 +83,8 @@ def fit(text: str, width: int) -> str:
 def value(item: Any, longest: int = 120) -> str:
     """Return one attribute's value in a few cells."""
     text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, default=str)
-    if isinstance(item, float) and item.is_integer() and abs(item) < 1e15:
-        text = str(int(item))
+    if isinstance(item, float) and abs(item) < 1e15:
+        text = str(int(item)) if item.is_integer() else f"{item:.7g}" if abs(item) < 1e6 else text
     shown = clean(text[: longest + 1])
     return shown if len(text) <= longest else shown[:longest] + "…"
 

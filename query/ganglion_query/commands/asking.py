@@ -77,8 +77,8 @@ def waiting(what: str) -> Generator[None]:
 
 
 @contextmanager
-def blaming(option: str) -> Generator[None]:
-    """Turn a ValueError of the block into wrong usage of `option`."""
+def blaming(option: str | None = None) -> Generator[None]:
+    """Turn a ValueError of the block into wrong usage, of `option` if that is known."""
     try:
         yield
     except ValueError as error:

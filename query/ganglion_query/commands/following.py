@@ -1,5 +1,6 @@
 """Logs as they are stored, until somebody ends it."""
 
+import select
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ __all__ = ["follow"]
 
 
 def follow(reader: Reader, wanted: LogFilter, *, as_json: bool) -> None:
-    """Print each log once, also after the database was away for a while; never returns.
+    """Print each log once, also after the database was away for a while, until nobody reads what is printed.
 
     Raises:
         ReaderError: the database cannot be asked.
@@ -32,7 +33,7 @@ def follow(reader: Reader, wanted: LogFilter, *, as_json: bool) -> None:
 
 def _told(tail: Tail) -> Iterator[Sequence[LogRow]]:
     away = False
-    while True:
+    while _is_read():
         # The database does not tell who only reads that a row has come.
         time.sleep(INTERVAL)
         try:
@@ -50,6 +51,13 @@ def _told(tail: Tail) -> Iterator[Sequence[LogRow]]:
         if told.skipped:
             typer.echo("ganglion: more logs came than can be followed; some are not shown", err=True)
         yield told.logs
+
+
+def _is_read() -> bool:
+    """Say whether the other end of a pipe is open: with no log to print, nothing else would tell."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return not poll.poll(0)
 
 
 def _print(logs: Sequence[LogRow], *, as_json: bool) -> None:

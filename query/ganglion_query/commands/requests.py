@@ -200,7 +200,7 @@ def _list(wanted: "TraceFilter", limit: int, cursor: str | None, *, as_json: boo
     reader = asking.reader()
     from ganglion_query.answers.search import search_traces  # noqa: PLC0415
 
-    with asking.waiting("Searching"), asking.blaming("--cursor"):
+    with asking.waiting("Searching"), asking.blaming():
         page = search_traces(reader, wanted, limit, cursor)
     if not page.items:
         asking.nothing("requests", page, wanted.period, as_json=as_json)

@@ -1,5 +1,7 @@
 """What it cost, the most expensive first."""
 
+import math
+
 from rich.console import Console
 from rich.text import Text
 
@@ -18,8 +20,9 @@ def print_costs(console: Console, answer: Costs) -> None:
     console.print(Text.assemble((whole, "bold"), f"  {count(answer.tokens, 'token')}  {period}"))
     console.print()
     width = max(0, min(30, usual_width(console) - 90))
+    digits = _digits(max(one.usd for one in answer.groups))
     names = [answer.by, "cost", "share", "calls", "requests", "tokens", ""]
-    columns(console, names, (_row(one, answer, width) for one in answer.groups), right="12345")
+    columns(console, names, (_row(one, answer, digits, width) for one in answer.groups), right="12345")
     hints = [f"({count(answer.others, answer.by)} more, see --limit)"] if answer.others else []
     first = answer.groups[0].name
     if answer.by == "trace" and first is not None:
@@ -28,11 +31,23 @@ def print_costs(console: Console, answer: Costs) -> None:
         hint(console, "", *hints)
 
 
-def _row(one: CostGroup, answer: Costs, width: int) -> list[str | Text]:
+def _digits(most: float) -> int:
+    """Return how many digits after the point show three of the largest amount."""
+    return 2 if most >= 1 or most <= 0 else min(12, 2 - math.floor(math.log10(most)))
+
+
+def _amount(one: CostGroup, digits: int) -> str:
+    shown = f"${one.usd:,.{digits}f}"
+    if one.usd > 0 and float(shown[1:].replace(",", "")) == 0:
+        shown = f"<${10**-digits:.{digits}f}"
+    return f"{'≈ ' if one.is_computed else ''}{shown}"
+
+
+def _row(one: CostGroup, answer: Costs, digits: int, width: int) -> list[str | Text]:
     share = one.usd / answer.usd if answer.usd > 0 else 0.0
     return [
         Text("(not said)", "dim") if one.name is None else Text(short(one.name, 40), "bold"),
-        dollars(Spent(one.usd, one.is_computed)),
+        _amount(one, digits),
         percent(share),
         f"{one.calls:,}",
         f"{one.requests:,}",

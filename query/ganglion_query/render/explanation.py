@@ -27,8 +27,10 @@ def print_explanation(console: Console, answer: Explanation, *, full: bool = Fal
     console.print(Text(brief(answer.verdict), style))
     if answer.findings:
         console.print()
-    for number, finding in enumerate(answer.findings, 1):
-        _finding(console, finding, number, full=full)
+        rows = (
+            row for number, finding in enumerate(answer.findings, 1) for row in _finding(finding, number, full=full)
+        )
+        columns(console, ["", ""], rows, right="0", wrap=1)
     _path(console, answer)
     _spans(console, answer, full=full)
     _missing(console, answer)
@@ -42,12 +44,11 @@ def print_explanation(console: Console, answer: Explanation, *, full: bool = Fal
     hint(console, "", f"All of it:  {next_command('trace', answer.trace_id)}")
 
 
-def _finding(console: Console, finding: Finding, number: int, *, full: bool) -> None:
-    style = "red" if finding.kind == "error" else ""
-    console.print(Text.assemble((f"{number:>2}. ", "dim"), (brief(finding.title), style)))
+def _finding(finding: Finding, number: int, *, full: bool) -> Iterator[list[str | Text]]:
+    yield [Text(f"{number}.", "dim"), Text(brief(finding.title), "red" if finding.kind == "error" else "")]
     time = f"{moment(finding.timestamp).partition(' ')[2]}  " if finding.timestamp else ""
     for line in brief_lines(f"{time}{finding.detail}", full=full) if finding.detail else ():
-        console.print(Text(f"    {line}", "dim"))
+        yield ["", Text(line, "dim")]
 
 
 def _path(console: Console, answer: Explanation) -> None:

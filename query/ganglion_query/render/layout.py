@@ -81,7 +81,7 @@ def columns(
             justify="right" if str(index) in right else "left",
             no_wrap=index != wrap,
             overflow="fold" if index == wrap else "ellipsis",
-            min_width=_LEAST_CELL if index == 0 else None,
+            min_width=_LEAST_CELL if index == 0 and wrap is None else None,
         )
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
