@@ -14,6 +14,7 @@ __all__ = ["OperationInfo", "ServiceInfo", "attribute_names", "operations", "ser
 
 _RECENT = timedelta(days=7)
 _MOST_OPERATIONS = 1000
+_MOST_PAIRS = 5000
 _SAMPLE = 2000
 _MOST_NAMES = 500
 
@@ -42,7 +43,7 @@ def services(reader: Reader) -> Sequence[ServiceInfo]:
     since = datetime.now(UTC) - _RECENT
     with reader.session() as session:
         found = sorted(rows.resources(session), key=lambda row: row.service_name)
-        last = rows.last_spans(session, sorted({row.service_name for row in found}), since)
+        last = rows.last_spans(session, since, _MOST_PAIRS)
     shown = [_service(name, list(own), last.get(name)) for name, own in groupby(found, lambda row: row.service_name)]
     return shown if reader.scope.tenants is None else [one for one in shown if one.last_seen is not None]
 
