@@ -82,6 +82,10 @@ def test_errors_that_rise_or_fall(postgresql: str) -> None:
         ("DownError: x", "falling"),
     ]
     assert "UpError: x at data.query of rag-service (40), rising from 4" in found.verdict
+    rising, falling = found.groups
+    assert falling.rising_since is None
+    assert rising.rising_since is not None
+    assert minutes_ago(30) < rising.rising_since < minutes_ago(27)
 
 
 def test_errors_of_one_service_or_user(postgresql: str) -> None:

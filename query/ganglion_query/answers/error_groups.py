@@ -8,6 +8,7 @@ from typing import Literal
 
 from ganglion_query.answers.period import Period
 from ganglion_query.answers.population import Population, Share, population
+from ganglion_query.change_point import Weighed, clearest_fall
 from ganglion_query.failures import Failure, causes
 from ganglion_query.fingerprints import fingerprint
 from ganglion_query.reader import Reader, Session
@@ -20,6 +21,7 @@ __all__ = ["ErrorGroup", "ErrorGroups", "Found", "Share", "error_groups", "find_
 _MOST_ROWS = 50_000
 _MOST_TRACES = 10_000
 _EXAMPLES = 5
+_STEPS = 60
 
 Trend = Literal["new", "rising", "steady", "falling"]
 
@@ -29,7 +31,8 @@ class ErrorGroup:
     """Errors of one type and message, numbers and ids left out.
 
     `origin`: service and operation in which the first error of a trace in causal order arose, most often. `before`
-    counts the same time before the period; `first_seen` is the first of both. `trace_ids` are the newest.
+    counts the same time before the period; `first_seen` is the first of both, `rising_since` the first from which on a
+    rising one is more frequent. `trace_ids` are the newest.
     """
 
     fingerprint: str
@@ -45,6 +48,7 @@ class ErrorGroup:
     services: Mapping[str, int]
     common: Sequence[Share]
     trace_ids: Sequence[str]
+    rising_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,8 @@ def _by_error(failures: Sequence[Failure]) -> Mapping[str, list[Failure]]:
 def _group(
     error: str, failures: Sequence[Failure], before: Sequence[Failure], all_: tuple[Population, Population]
 ) -> ErrorGroup:
-    times = [failure.timestamp for failure in failures]
+    times = sorted(failure.timestamp for failure in [*before, *failures])
+    trend = _trend(len(before), len(failures), all_)
     newest = sorted(failures, key=lambda failure: failure.timestamp, reverse=True)
     traces = list(dict.fromkeys(failure.trace_id for failure in newest if failure.trace_id))
     origins = Counter(_origin(failure) for failure in failures)
@@ -141,15 +146,31 @@ def _group(
         origin=origins.most_common(1)[0][0],
         count=len(failures),
         before=len(before),
-        trend=_trend(len(before), len(failures), all_),
-        first_seen=min([*times, *(failure.timestamp for failure in before)]),
-        last_seen=max(times),
+        trend=trend,
+        first_seen=times[0],
+        last_seen=times[-1],
         requests=len(traces),
         users=len({failure.user_id for failure in failures if failure.user_id}),
         services=dict(Counter(failure.service or "" for failure in failures).most_common()),
         common=all_[0].over_represented(set(traces)),
         trace_ids=traces[:_EXAMPLES],
+        rising_since=_rising_since(times) if trend == "rising" else None,
     )
+
+
+def _rising_since(times: Sequence[datetime]) -> datetime | None:
+    """Return the first of the errors that follow each other sooner than those before, None where that is not sure.
+
+    In equal steps of time their number rises where its negative falls.
+    """
+    step = (times[-1] - times[0]) / _STEPS
+    if not step:
+        return times[0]
+    counts = Counter(min(_STEPS - 1, (time - times[0]) // step) for time in times)
+    found = clearest_fall([Weighed(1, -counts[number], counts[number] ** 2) for number in range(_STEPS)])
+    if found is None:
+        return None
+    return next((time for time in times if time >= times[0] + step * found.start), None)
 
 
 def _origin(failure: Failure) -> str | None:
@@ -172,13 +193,20 @@ def _trend(before: int, after: int, all_: tuple[Population, Population]) -> Tren
 def _verdict(groups: Sequence[ErrorGroup], failed: int, everyone: Population, usual: Population) -> str:
     if not groups:
         return f"no errors in {amount(everyone.count, 'request')}"
-    telling = next((group for group in groups if group.trend in {"new", "rising"}), groups[0])
+    telling = _telling(groups)
     whole = sum(group.count for group in groups)
     subject = f"{failed:,} of {amount(everyone.count, 'request')} have errors" if failed else amount(whole, "error")
-    since = f" since {at_time(telling.first_seen)}" if telling.trend == "new" else ""
+    began = telling.first_seen if telling.trend == "new" else telling.rising_since
+    since = f" since {at_time(began)}" if began else ""
     where = f" at {telling.origin}" if telling.origin else ""
     how = _how(telling, _new_versions(telling, everyone, usual))
     return f"{subject}{since}: {telling.error}{where} ({telling.count:,}), {how}"
+
+
+def _telling(groups: Sequence[ErrorGroup]) -> ErrorGroup:
+    """Return the group that became more by most, if that is sure, else the largest."""
+    increased = max(groups, key=lambda group: group.count - group.before)
+    return increased if counts_apart(increased.before, increased.count) >= CERTAIN else groups[0]
 
 
 def _how(group: ErrorGroup, new_versions: Sequence[str]) -> str:
