@@ -55,15 +55,22 @@ def postgresql_server() -> Iterator[str]:
         yield dsn
 
 
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """Give the DSN of an empty database of `server`, which is dropped at the end."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    yield make_conninfo(server, dbname=name)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 @pytest.fixture
 def postgresql(postgresql_server: str) -> Iterator[str]:
     """The DSN of an empty database of its own."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgresql_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    yield make_conninfo(postgresql_server, dbname=name)
-    with psycopg.connect(postgresql_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with fresh_database(postgresql_server) as dsn:
+        yield dsn
 
 
 class PostgreSQLProxy:

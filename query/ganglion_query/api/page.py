@@ -32,7 +32,12 @@ class Page(StaticFiles):
         super().__init__(directory=folder, check_dir=False)
         self._index = folder / "index.html"
 
+    async def check_config(self) -> None:
+        """Take a folder that is not there: the page may be built later."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, "only GET", {"allow": "GET"})
         if is_data(f"/{path}"):
             raise HTTPException(404, "there is no such route; /api/v1/openapi.json has them all")
         if path.startswith("assets/"):
