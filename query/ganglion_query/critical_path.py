@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ganglion_query.time_axis import Axis, Bar
 
-__all__ = ["Stretch", "covered", "critical_path", "gaps", "self_time"]
+__all__ = ["Stretch", "covered", "critical_path", "gaps", "idle", "self_time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,20 @@ def covered(intervals: Iterable[tuple[int, int]]) -> int:
     return sum(end - start for start, end in _union(intervals))
 
 
+def idle(bar: Bar) -> list[tuple[int, int]]:
+    """Return the stretches of a span in which none of its children ran."""
+    edges = [(bar.start, bar.start), (bar.end, bar.end)]
+    return _between(
+        sorted([*edges, *_union((max(one.start, bar.start), min(one.end, bar.end)) for one in bar.children)])
+    )
+
+
 def gaps(axis: Axis) -> list[tuple[int, int]]:
     """Return the stretches of the trace in which no span of it ran."""
-    ran = _union((bar.start, bar.end) for bar in axis.bars)
+    return _between(_union((bar.start, bar.end) for bar in axis.bars))
+
+
+def _between(ran: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(end, start) for (_, end), (start, _) in pairwise(ran) if start > end]
 
 

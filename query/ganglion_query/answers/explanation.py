@@ -138,10 +138,8 @@ def _usual(session: Session, traces: Sequence[str], period: Period) -> Usual:
         (one.service or "", one.name): Occurrence(one.traces / len(traces), one.times, one.most)
         for one in read.occurrences(session, traces, period)
     }
-    messages = Counter(
-        template
-        for _, template in {(one.trace_id, template_of(one.message)) for one in read.logged(session, traces, period)}
-    )
+    said = {(one.trace_id, template_of(one.message)) for one in read.logged(session, traces, period)}
+    messages = Counter(template for _, template in said)
     shares = {template: count / len(traces) for template, count in messages.items()}
     return Usual(len(traces), p50_ms, p95_ms, operations, shares)
 
@@ -154,13 +152,11 @@ def _of_logs(trace: Trace) -> Explanation:
         Finding("error", 1.0, f"a log says: {log.error or log.message}", log.logger or "", log.span_id, log.timestamp)
         for log in serious[:10]
     ]
-    verdict = (
-        f"Failed: {serious[0].error or serious[0].message}." if serious else "Only logs of it are stored, no spans."
-    )
+    said = f"Failed: {serious[0].error or serious[0].message}; no span of it is stored." if serious else ""
     return Explanation(
         trace_id=trace.trace_id,
         outcome="failed" if serious else "unknown",
-        verdict=verdict,
+        verdict=said or "Only logs of it are stored, no span.",
         duration_ms=(trace.logs[-1].timestamp - first).total_seconds() * 1000,
         findings=findings,
         first_error=findings[0] if findings else None,

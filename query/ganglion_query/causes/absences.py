@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ganglion_query.causes.past import LEAST
 from ganglion_query.causes.request import Request
 from ganglion_query.tree import Root
 
-__all__ = ["MissingSpan", "find_missing"]
+__all__ = ["MissingSpan", "Why", "find_missing"]
+
+Why: TypeAlias = Literal["caller", "parent", "log", "usual"]
+"""How it is known that a span should be here."""
 
 _USUALLY = 0.8
 
@@ -17,11 +20,13 @@ _USUALLY = 0.8
 class MissingSpan:
     """A span that is not here: named as a parent or by a log (`span_id`), or there in most traces of this kind.
 
+    `caller`: the parent of the first span, above all that is here, which often is in no service that sends spans.
+
     `share` of the usual requests have it. Of one that a log names, `service_name` is the log's; of a parent it is that
     of the span below.
     """
 
-    why: Literal["parent", "log", "usual"]
+    why: Why
     span_id: str | None
     name: str | None
     service_name: str | None
@@ -39,7 +44,9 @@ def find_missing(request: Request) -> list[MissingSpan]:
 def _parents(request: Request) -> Iterator[MissingSpan]:
     for bar in request.axis.bars:
         if bar.why is Root.ORPHAN:
-            yield MissingSpan("parent", bar.span.parent_span_id, None, bar.span.service_name, None)
+            is_first = bar is request.root and len(request.axis.tops) == 1
+            why: Why = "caller" if is_first else "parent"
+            yield MissingSpan(why, bar.span.parent_span_id, None, bar.span.service_name, None)
 
 
 def _logged(request: Request) -> Iterable[MissingSpan]:

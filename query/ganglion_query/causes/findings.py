@@ -11,18 +11,22 @@ from ganglion_query.causes.past import Baseline
 from ganglion_query.causes.repetition import Repetition
 from ganglion_query.causes.request import Request, label
 from ganglion_query.causes.slowness import Excess
-from ganglion_query.causes.telling_logs import is_rare
-from ganglion_query.critical_path import gaps
+from ganglion_query.causes.telling_logs import is_rare, template_of
+from ganglion_query.critical_path import gaps, idle
 from ganglion_query.model import LogRow
 from ganglion_query.text import duration
+from ganglion_query.time_axis import Bar
 
 __all__ = ["Finding", "absences", "failures", "logs", "repetitions", "share", "slow_spans", "times", "waits"]
 
 _MS = 1e6
 _LEAST_SHARE = 0.05
 _LEAST_GAP_MS = 1.0
+_MAIN_SHARE = 0.3
+_UNWAITED = 0.3
 _MOST_EACH = 10
 _LONGEST_ERROR = 300
+_LOG_WEIGHTS = {"CRITICAL": 0.45, "ERROR": 0.45, "WARNING": 0.3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,16 @@ def slow_spans(found: Sequence[Excess], request: Request) -> list[Finding]:
     """Return the operations that took a good part of the request longer than usual."""
     length = max(request.length / _MS, 1e-6)
     telling = [one for one in found if one.ms >= max(1.0, _LEAST_SHARE * length)]
-    return [_slow(one, request, min(1.0, one.ms / length)) for one in telling[:_MOST_EACH]]
+    return [_slow(one, request, _weight(one, length)) for one in telling[:_MOST_EACH]]
+
+
+def _weight(excess: Excess, length: float) -> float:
+    return max(min(1.0, excess.waited_ms / length), _UNWAITED * min(1.0, excess.ms / length))
 
 
 def _slow(excess: Excess, request: Request, weight: float) -> Finding:
     worst = excess.bars[0]
-    title = _took(excess, request)
+    title = _took(excess, request) + _hole(worst, request)
     own = f"{duration(excess.ms)} more than usual by itself, not by spans below it"
     return Finding("slow", weight, title, own, worst.span.span_id, request.at(worst.start))
 
@@ -87,8 +95,22 @@ def _took(excess: Excess, request: Request) -> str:
         said = f"{len(excess.bars)} calls of {label(worst, request)} took {duration(together)} together, of {whole}"
         return said + (f"; usually {duration(excess.baseline.p50_ms)} each" if excess.baseline else "")
     said = f"{label(worst, request)} took {duration(worst.length / _MS)}"
-    said += f" of {whole}" if worst is not request.root else ""
+    said += f" of {whole}" if worst is not request.root and worst.length <= request.length else ""
     return f"{said}, {_against(worst.length / _MS, excess.baseline)}"
+
+
+def _hole(bar: Bar, request: Request) -> str:
+    """Return where most of the time passed in which nothing below a span ran."""
+    if not bar.children:
+        return ""
+    start, end = max(idle(bar), key=lambda one: one[1] - one[0], default=(bar.start, bar.start))
+    if end - start < bar.length * _MAIN_SHARE:
+        return ""
+    before = [child for child in bar.children if child.end <= start]
+    after = [child for child in bar.children if child.start >= end]
+    since = f"after {label(max(before, key=lambda one: one.end), request)}" if before else "at its beginning"
+    till = f" and before {label(min(after, key=lambda one: one.start), request)}" if after and before else ""
+    return f"; for {duration((end - start) / _MS)} of it, {since}{till}, nothing below it ran"
 
 
 def _against(ms: float, baseline: Baseline | None) -> str:
@@ -154,31 +176,42 @@ def absences(found: Sequence[MissingSpan]) -> Iterator[Finding]:
 
 
 def _missing_weight(one: MissingSpan) -> float:
-    return 0.4 if one.why == "parent" else 0.3 if one.why == "log" else 0.35 * (one.share or 0)
+    return {"parent": 0.4, "log": 0.3, "caller": 0.1}.get(one.why) or 0.35 * (one.share or 0)
 
 
 def _missing_title(one: MissingSpan) -> str:
     service = f" ({one.service_name})" if one.service_name else ""
     if one.why == "usual":
         return f"{one.name}{service} is missing: {share(one.share or 0)} of such requests have it"
-    who = "a span" if one.why == "parent" else "a log"
+    who = "a log" if one.why == "log" else "a span"
     return f"span {one.span_id} is missing: {who} of {one.service_name or 'a service without name'} names it"
 
 
 def _missing_detail(one: MissingSpan) -> str:
     if one.why == "usual":
         return "it was not reached, or was left out"
+    if one.why == "caller":
+        return "who called sent its trace id, but no span"
     return "not sent (the process may have ended first), not yet here, or not sampled"
 
 
 def logs(found: Sequence[LogRow], request: Request, told: Sequence[Finding]) -> Iterator[Finding]:
-    """Return logs that no other finding tells."""
+    """Return logs that no other finding tells, those that only differ in numbers and ids together."""
     known = {one.span_id for one in told if one.kind == "error"}
-    weights = {"CRITICAL": 0.45, "ERROR": 0.45, "WARNING": 0.3}
-    rest = [log for log in found if log.level not in {"ERROR", "CRITICAL"} or log.span_id not in known]
-    for log in sorted(rest, key=lambda log: -weights.get(log.level or "", 0.2))[:_MOST_EACH]:
-        rare = ", which such requests hardly ever log" if is_rare(log, request.past.usual) else ""
-        said = " ".join((log.message or "").split())[:_LONGEST_ERROR]
-        title = f"{(log.level or 'log').lower()} {said}{rare}"
-        detail = log.error or log.logger or ""
-        yield Finding("log", weights.get(log.level or "", 0.2), title, detail, log.span_id, log.timestamp)
+    groups: dict[tuple[str, str], list[LogRow]] = {}
+    for log in found:
+        if log.level not in {"ERROR", "CRITICAL"} or log.span_id not in known:
+            groups.setdefault((log.level or "", template_of(log.message or "")), []).append(log)
+    ranked = sorted(groups.values(), key=lambda alike: _LOG_WEIGHTS.get(alike[0].level or "", 0.2), reverse=True)
+    for alike in ranked[:_MOST_EACH]:
+        yield _logged(alike, request)
+
+
+def _logged(alike: Sequence[LogRow], request: Request) -> Finding:
+    log = alike[0]
+    said = " ".join((log.message or "").split())[:_LONGEST_ERROR]
+    title = f"{(log.level or 'log').lower()} {said}"
+    title += f" ({len(alike)} times)" if len(alike) > 1 else ""
+    title += ", which such requests hardly ever log" if is_rare(log, request.past.usual) else ""
+    weight = _LOG_WEIGHTS.get(log.level or "", 0.2)
+    return Finding("log", weight, title, log.error or log.logger or "", log.span_id, log.timestamp)

@@ -17,7 +17,8 @@ __all__ = ["Request", "label", "requested"]
 class Request:
     """`root` is the span that the request is: the first without a parent, else the first of all.
 
-    `length` is how long it took, in nanoseconds: to the end of `root` where all is below it, else to the last end.
+    `length` is how long it took, in nanoseconds: to the end of `root`, or to the last end where it `outlasts` that:
+    in several roots, or in what takes messages.
     `critical`: nanoseconds on the critical path, by `id` of the bar. `loose` are logs of no span that is here.
     """
 
@@ -25,6 +26,7 @@ class Request:
     axis: Axis
     root: Bar
     length: int
+    outlasts: bool
     path: Sequence[Stretch]
     critical: Mapping[int, int]
     loose: Sequence[LogRow]
@@ -47,8 +49,9 @@ def requested(trace: Trace, past: Past) -> Request:
     critical: dict[int, int] = {}
     for one in path:
         critical[id(one.bar)] = critical.get(id(one.bar), 0) + one.length
-    length = root.length if len(axis.tops) == 1 else axis.length
-    return Request(trace, axis, root, length, path, critical, forest.loose, past)
+    outlasts = len(axis.tops) > 1 or any(bar.detached and bar.span.kind == "CONSUMER" for bar in axis.bars)
+    length = axis.length if outlasts else root.length
+    return Request(trace, axis, root, length, outlasts, path, critical, forest.loose, past)
 
 
 def root_of(axis: Axis) -> Bar:

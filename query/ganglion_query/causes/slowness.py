@@ -38,10 +38,14 @@ class SpanComparison:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """What the spans of one operation took more than usual by themselves, `ms` in all; the worst of them."""
+    """What the spans of one operation took more than usual by themselves, the worst first.
+
+    `ms` in all, `waited_ms` of it where the request waited for them.
+    """
 
     operation: Operation
     ms: float
+    waited_ms: float
     bars: Sequence[Bar]
     baseline: Baseline | None
 
@@ -58,16 +62,27 @@ def excesses(request: Request, compared: Sequence[SpanComparison]) -> list[Exces
     for bar, one in zip(request.axis.bars, compared, strict=True):
         if one.excess_ms > 0:
             found.setdefault(operation_of(bar.span), []).append((one.excess_ms, bar))
-    grouped = [
-        Excess(
-            operation,
-            sum(ms for ms, _ in own),
-            [bar for _, bar in sorted(own, key=_most, reverse=True)],
-            request.past.of(own[0][1].span),
-        )
-        for operation, own in found.items()
-    ]
-    return sorted(grouped, key=lambda one: one.ms, reverse=True)
+    apart = _apart(request)
+    grouped = [_grouped(operation, own, apart, request) for operation, own in found.items()]
+    return sorted(grouped, key=lambda one: (one.waited_ms, one.ms), reverse=True)
+
+
+def _grouped(operation: Operation, own: list[tuple[float, Bar]], apart: set[int], request: Request) -> Excess:
+    own.sort(key=_most, reverse=True)
+    bars = [bar for _, bar in own]
+    waited = sum(min(ms, request.critical.get(id(bar), 0) / _MS) for ms, bar in own if id(bar) not in apart)
+    sent_on = sum(ms for ms, bar in own if id(bar) in apart)
+    return Excess(operation, sum(ms for ms, _ in own), waited + sent_on, bars, request.past.of(bars[0].span))
+
+
+def _apart(request: Request) -> set[int]:
+    """Return what runs at the end of a queue: no span waits for it, but who sent the message does."""
+    apart: set[int] = set()
+    for bar in top_down(request.axis):
+        if id(bar) in apart or (bar.detached and bar.span.kind == "CONSUMER"):
+            apart.add(id(bar))
+            apart.update(id(child) for child in bar.children)
+    return apart
 
 
 def _most(one: tuple[float, Bar]) -> float:
@@ -80,8 +95,8 @@ def is_slow(request: Request, compared: Sequence[SpanComparison]) -> bool:
     Where nothing is known of the request itself: whether a good part of it is some span's excess.
     """
     usual = request.past.usual
-    if usual.requests >= LEAST and is_longer(request.axis.length / _MS, usual.p50_ms, usual.p95_ms):
-        return True
+    if request.outlasts and usual.requests >= LEAST:
+        return is_longer(request.length / _MS, usual.p50_ms, usual.p95_ms)
     if request.past.of(request.root.span) is not None:
         return is_unusual(request.root, request.past.of(request.root.span))
     return any(one.unusual and one.excess_ms >= _MAIN_SHARE * request.length / _MS for one in compared)

@@ -12,7 +12,7 @@ _MOST = 50
 _RARE = 0.1
 _LONGEST = 200
 _RANKS = {"CRITICAL": 0, "ERROR": 1, "WARNING": 2}
-_VARIABLE = re.compile(r"\b(?:[0-9a-f]{8,}|[0-9a-f]{8}-[0-9a-f-]{27})\b|\d+(?:\.\d+)?", re.IGNORECASE)
+_VARIABLE = re.compile(r"\b(?:[0-9a-f]{8}-[0-9a-f-]{27}|(?=[a-f]*\d)[0-9a-f]{8,})\b|\d+(?:\.\d+)?", re.IGNORECASE)
 
 
 def template_of(message: str) -> str:

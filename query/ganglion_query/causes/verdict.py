@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from ganglion_query.causes.failures import Failure, Failures
 from ganglion_query.causes.findings import Finding, share, times
+from ganglion_query.causes.past import operation_of
 from ganglion_query.causes.request import Request, label
 from ganglion_query.text import duration
 
@@ -15,6 +16,7 @@ Outcome: TypeAlias = Literal["failed", "slow", "normal", "unknown"]
 
 _MS = 1e6
 _LONGEST = 300
+_TELLING = 0.2
 _KINDS = (
     (
         re.compile(
@@ -32,12 +34,13 @@ def verdict_of(outcome: Outcome, request: Request, failures: Failures, findings:
     """Say it with the figures that show it."""
     if failures.cause is not None:
         return _failed(failures.cause, request)
-    slow = [one for one in findings if one.kind in {"slow", "repeated", "waiting"}]
+    absent = (one for one in findings if one.kind == "missing" and one.weight >= _TELLING)
+    missing = next((f"; but {one.title}" for one in absent), "")
     if outcome == "slow":
-        return _slow(slow, request)
+        return _slow([one for one in findings if one.kind in {"slow", "repeated", "waiting"}], request, missing)
     if outcome == "normal":
-        return _normal(request)
-    return _unknown(request)
+        return f"Normal: {_whole(request)}{missing}."
+    return f"{_unknown(request)}{missing}."
 
 
 def _failed(cause: Failure, request: Request) -> str:
@@ -48,18 +51,16 @@ def _failed(cause: Failure, request: Request) -> str:
     what = next((text for pattern, text in _KINDS if pattern.search(said)), "failed")
     sentence = f"Failed: {label(cause.bar, request)} {what}" + (f": {said.rstrip('.')}" if said else "")
     baseline = request.past.of(cause.bar.span)
-    usual = (
-        ""
-        if baseline is None
-        else f"; {share(baseline.error_rate)} of {baseline.count:,} such calls failed the day before"
-    )
-    return f"{sentence}, {after} into the request{usual}."
+    if baseline is None:
+        return f"{sentence}, {after} into the request."
+    usual = f"{share(baseline.error_rate)} of {baseline.count:,} such calls failed the day before"
+    return f"{sentence}, {after} into the request; {usual}."
 
 
-def _slow(causes: Sequence[Finding], request: Request) -> str:
-    if causes:
+def _slow(causes: Sequence[Finding], request: Request, missing: str) -> str:
+    if causes and causes[0].weight >= _TELLING:
         return f"Slow: {causes[0].title}."
-    return f"Slow: {_whole(request)}, and no single span explains it."
+    return f"Slow: {_whole(request)}{missing or ', and no single span explains it'}."
 
 
 def _whole(request: Request) -> str:
@@ -73,10 +74,6 @@ def _whole(request: Request) -> str:
     return f"{took}, usually {usual}"
 
 
-def _normal(request: Request) -> str:
-    return f"Normal: {_whole(request)}."
-
-
 def _unknown(request: Request) -> str:
     longest = max(request.axis.bars, key=lambda bar: request.critical.get(id(bar), 0))
     own = request.critical.get(id(longest), 0) / _MS
@@ -85,4 +82,7 @@ def _unknown(request: Request) -> str:
         where = f"{name} itself took {duration(own)}, with no span below it running"
     else:
         where = f"{label(longest, request)} took {duration(own)}"
-    return f"Nothing like {name} the day before to compare with; of its {duration(request.length / _MS)}, {where}."
+    known = request.past.baselines.get(operation_of(request.root.span))
+    like = f"only {known.count} requests" if known else "nothing"
+    whole = duration(request.length / _MS)
+    return f"Unknown: {like} like {name} the day before to compare with; of its {whole}, {where}"
