@@ -22,6 +22,8 @@ export const router = createBrowserRouter([
     errorElement: <Broken />,
     hydrateFallbackElement: <span />,
     children: [
+      page("/search", () => import("~/pages/search-page")),
+      page("/logs", () => import("~/pages/logs-page")),
       page("/trace/:traceId", trace),
       page("/debug/trace/:traceId", trace),
       { path: "*", element: <Empty title="There is no such page">Choose one from the menu.</Empty> },

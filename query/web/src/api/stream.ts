@@ -8,7 +8,8 @@ export type TailState = "connecting" | "live" | "retrying" | "refused";
 
 export interface TailListener {
   onLog(log: LogRow): void;
-  onGap(skipped: number): void;
+  /** There was more than could be told. */
+  onGap(): void;
   onState(state: TailState, detail?: string): void;
 }
 
@@ -54,11 +55,10 @@ async function follow(
   onOpen();
   const parser = createParser({
     onEvent(event) {
-      const data: unknown = JSON.parse(event.data);
       if (event.event === "gap") {
-        listener.onGap((data as { skipped: number }).skipped);
+        listener.onGap();
       } else if (event.event === "log") {
-        listener.onLog(data as LogRow);
+        listener.onLog(JSON.parse(event.data) as LogRow);
       }
     },
   });

@@ -11,7 +11,7 @@ export function compact(value: number): string {
   return value < 10_000 ? GROUPED.format(Math.round(value * 100) / 100) : COMPACT.format(value);
 }
 
-/** Return a duration of milliseconds with three digits that matter: `840 µs`, `12.4 ms`, `3.20 s`, `2m 05s`. */
+/** Return a duration of milliseconds with three digits that matter: `840 µs`, `12.4 ms`, `3.2 s`, `2m 05s`. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) {
     return "–";
@@ -39,7 +39,8 @@ export function duration(ms: number | null | undefined): string {
 
 function digits(value: number): string {
   const size = Math.abs(value);
-  return value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2).replace(/\.0+$/, "");
+  const text = value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
 function pad(value: number): string {

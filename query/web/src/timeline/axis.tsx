@@ -10,7 +10,7 @@ interface Props {
   onView: (view: Extent | null) => void;
 }
 
-const PER_TICK = 96;
+const PER_TICK = 84;
 
 /** Round times above the bars; dragging zooms, a double click shows all. */
 export function Axis({ extent, view, onView }: Props) {

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import { useRange } from "./axis";
 import { hueOf, resolved } from "./colors";
-import { type Extent, isFailed, type Model } from "./model";
+import type { Extent, Model } from "./model";
 import css from "./timeline.module.css";
 import { useWidth } from "./use-width";
 
@@ -78,13 +78,13 @@ function draw(canvas: HTMLCanvasElement, box: HTMLElement, model: Model, width: 
   const thickness = Math.max(1, Math.min(3, step - 0.5));
   const bad = resolved(box, "var(--bad-fill)");
   const colors = new Map<string | null, string>();
-  for (const { node, index } of model.entries) {
+  for (const { node, index, origin } of model.entries) {
     let color = colors.get(node.service_name);
     if (!color) {
       color = resolved(box, hueOf(model.services, node.service_name));
       colors.set(node.service_name, color);
     }
-    context.fillStyle = isFailed(node) ? bad : color;
+    context.fillStyle = origin ? bad : color;
     const length = Math.max(1.5, x(node.offset_ms + (node.duration_ms ?? 0)) - x(node.offset_ms));
     context.fillRect(x(node.offset_ms), 4 + index * step, length, thickness);
   }

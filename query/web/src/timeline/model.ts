@@ -18,6 +18,8 @@ export interface Mark {
   log: LogRow | null;
   event: SpanEvent | null;
   spanId: string | null;
+  /** The service that logged it, where that is not the one whose span it lies in. */
+  elsewhere: string | null;
 }
 
 export type Level = "debug" | "info" | "warning" | "error";
@@ -30,6 +32,8 @@ export interface SpanEntry {
   marks: Mark[];
   steps: CriticalStep[];
   failedBelow: boolean;
+  /** It failed and nothing below it did: here the failure began. */
+  origin: boolean;
   /** It or something below it lies on the critical path. */
   critical: boolean;
 }
@@ -104,10 +108,14 @@ export function buildModel(trace: TraceAnswer): Model {
     marks: node.events.map((event, at) => eventMark(node, event, at, start)),
     steps: [],
     failedBelow: false,
+    origin: false,
     critical: false,
   }));
   const byId = new Map(entries.map((entry) => [entry.node.span_id, entry]));
   const roots = hang(entries);
+  for (const entry of entries) {
+    entry.origin = isFailed(entry.node) && !entry.failedBelow;
+  }
   for (const step of trace.critical_path) {
     const entry = byId.get(step.span_id);
     entry?.steps.push(step);
@@ -117,8 +125,8 @@ export function buildModel(trace: TraceAnswer): Model {
   }
   const loose: Mark[] = [];
   trace.logs.forEach((log, index) => {
-    const mark = logMark(log, index, start);
     const owner = log.span_id ? byId.get(log.span_id) : undefined;
+    const mark = logMark(log, index, start, owner);
     (owner?.marks ?? loose).push(mark);
   });
   for (const entry of entries) {
@@ -168,10 +176,11 @@ function eventMark(node: SpanNode, event: SpanEvent, index: number, start: numbe
     log: null,
     event,
     spanId: node.span_id,
+    elsewhere: null,
   };
 }
 
-function logMark(log: LogRow, index: number, start: number): Mark {
+function logMark(log: LogRow, index: number, start: number, owner: SpanEntry | undefined): Mark {
   const text = log.message ?? log.error ?? "";
   return {
     kind: "log",
@@ -182,6 +191,7 @@ function logMark(log: LogRow, index: number, start: number): Mark {
     log,
     event: null,
     spanId: log.span_id,
+    elsewhere: log.service_name === owner?.node.service_name ? null : log.service_name,
   };
 }
 
@@ -310,7 +320,7 @@ export function place(from: number, length: number, view: Extent): { left: numbe
 export function ticksOf(view: Extent, wanted: number): number[] {
   const rough = (view.to - view.from) / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  const step = power * ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) ?? 10);
   const ticks: number[] = [];
   for (let index = Math.ceil(view.from / step); index * step <= view.to; index++) {
     ticks.push(index * step);

@@ -51,7 +51,6 @@ export const SpanRow = memo(function SpanRow({ row, logs, onToggle, ...shared }:
   const hue = hueOf(shared.services, node.service_name);
   const inset = indent(row.depth, shared.narrow);
   return (
-    // biome-ignore lint/a11y/useFocusableInteractive: the tree holds the focus and names its active descendant
     // biome-ignore lint/a11y/useKeyWithClickEvents: keys are the tree's
     <div
       id={shared.id}
@@ -86,7 +85,7 @@ export const SpanRow = memo(function SpanRow({ row, logs, onToggle, ...shared }:
         )}
         <span className={css.swatch} />
         <span
-          className={classes(css.name, failed && css.bad, shared.matched && css.match)}
+          className={classes(css.name, row.entry.origin && css.bad, shared.matched && css.match)}
           title={titleOf(row.entry)}
         >
           {node.name}
@@ -162,7 +161,11 @@ function Bar({
   return (
     <>
       <div
-        className={classes(css.bar, failed && css.failed, node.duration_ms === null && css.unfinished)}
+        className={classes(
+          css.bar,
+          failed && (entry.origin ? css.failed : css.affected),
+          node.duration_ms === null && css.unfinished,
+        )}
         style={{ left: `${bar.left}%`, width: `${bar.width}%` }}
       />
       {entry.steps.map((step) => {
@@ -227,7 +230,6 @@ export const MarkRow = memo(function MarkRow({ row, ...shared }: MarkProps) {
   const late = (at?.left ?? 0) > 52;
   const inset = indent(row.depth, shared.narrow);
   return (
-    // biome-ignore lint/a11y/useFocusableInteractive: the tree holds the focus and names its active descendant
     // biome-ignore lint/a11y/useKeyWithClickEvents: keys are the tree's
     <div
       id={shared.id}
@@ -255,7 +257,7 @@ export const MarkRow = memo(function MarkRow({ row, ...shared }: MarkProps) {
         ) : (
           <span className={css.logger}>{mark.log?.logger ?? ""}</span>
         )}
-        {!shared.narrow && service && <span className={css.service}>{service}</span>}
+        {!shared.narrow && mark.elsewhere && <span className={css.service}>{mark.elsewhere}</span>}
       </div>
       <div className={css.track}>
         {at && (

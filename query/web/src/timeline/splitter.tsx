@@ -23,7 +23,6 @@ export function Splitter({ value, max, onChange }: Props) {
     }
   };
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a rule that can be moved is the separator role, not <hr>
     <div
       className={css.splitter}
       role="separator"

@@ -35,6 +35,7 @@ interface Props {
 }
 
 const NARROW = 640;
+const WIDE = 1040;
 const ROW = 30;
 const TALL_ROW = 46;
 
@@ -117,7 +118,7 @@ export function Timeline({ model, state, onChange, onOpen }: Props) {
         model={model}
         state={state}
         matches={matches.size}
-        narrow={narrow}
+        wide={width >= WIDE}
         searchRef={search}
         onChange={onChange}
         onStep={(direction) => step((row) => matches.has(row.key), direction)}

@@ -21,7 +21,7 @@ interface Props {
   model: Model;
   state: TimelineState;
   matches: number;
-  narrow: boolean;
+  wide: boolean;
   searchRef: Ref<HTMLInputElement>;
   onChange: (change: Partial<TimelineState>) => void;
   onStep: (direction: 1 | -1) => void;
@@ -79,7 +79,7 @@ export function Toolbar(props: Props) {
         </button>
       )}
       <span className={css.spacer} />
-      {!props.narrow && <Legend model={model} />}
+      {props.wide && <Legend model={model} />}
       <span className={css.group}>
         <Icon label="Collapse all" onClick={() => props.onCollapse(true)} icon={ChevronsDownUp} />
         <Icon label="Expand all" onClick={() => props.onCollapse(false)} icon={ChevronsUpDown} />

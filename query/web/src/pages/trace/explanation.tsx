@@ -13,21 +13,15 @@ import {
 import { useState } from "react";
 import type { Explanation, Finding, MissingSpan, SpanComparison } from "~/api/types";
 import { Skeleton } from "~/parts/states";
-import { duration, percent, plural } from "~/state/format";
+import { duration, moment, percent, plural } from "~/state/format";
 import type { Model } from "~/timeline/model";
 import css from "./explanation.module.css";
 
-interface Props {
-  of: { data: Explanation | undefined; error: Error | null };
-  model: Model;
-  onShow: (key: string) => void;
-}
-
-const OUTCOMES: Record<Explanation["outcome"], { icon: LucideIcon; tone: string; word: string }> = {
-  failed: { icon: CircleAlert, tone: "bad", word: "Failed" },
-  slow: { icon: Clock, tone: "warn", word: "Slow" },
-  normal: { icon: CircleCheck, tone: "good", word: "As usual" },
-  unknown: { icon: CircleHelp, tone: "soft", word: "Unknown" },
+const OUTCOMES: Record<Explanation["outcome"], { icon: LucideIcon; tone: string }> = {
+  failed: { icon: CircleAlert, tone: "bad" },
+  slow: { icon: Clock, tone: "warn" },
+  normal: { icon: CircleCheck, tone: "good" },
+  unknown: { icon: CircleHelp, tone: "soft" },
 };
 
 const KINDS: Record<Finding["kind"], LucideIcon> = {
@@ -39,67 +33,63 @@ const KINDS: Record<Finding["kind"], LucideIcon> = {
   waiting: Hourglass,
 };
 
-const FIRST = 4;
+const FIRST = 6;
 
-/** Why it was slow or failed: one sentence, then the findings, each a way to its span. */
-export function ExplanationPanel({ of, model, onShow }: Props) {
-  const [open, setOpen] = useState<boolean | null>(null);
+interface VerdictProps {
+  of: { data: Explanation | undefined; error: Error | null };
+  open: boolean;
+  onToggle: () => void;
+}
+
+/** In one sentence why it was slow or failed. */
+export function Verdict({ of, open, onToggle }: VerdictProps) {
   if (of.error && !of.data) {
-    return <p className={`${css.panel} ${css.none}`}>There is no explanation: {of.error.message}</p>;
+    return <p className={`${css.verdict} soft`}>There is no explanation: {of.error.message}</p>;
   }
   if (!of.data) {
     return (
-      <div className={css.panel}>
+      <div className={css.verdict}>
         <Skeleton height={18} width="60%" />
       </div>
     );
   }
-  const { data } = of;
-  const { icon: Icon, tone, word } = OUTCOMES[data.outcome];
-  const shown = open ?? (data.outcome === "failed" || data.outcome === "slow");
-  const unusual = data.spans.filter((span) => span.unusual);
-  const more = data.findings.length > 0 || unusual.length > 0 || data.missing.length > 0;
+  const { icon: Icon, tone } = OUTCOMES[of.data.outcome];
   return (
-    <section className={css.panel} aria-label="Explanation" data-tone={tone} data-testid="explanation">
-      <div className={css.verdict}>
-        <Icon size={17} aria-hidden="true" className={tone} />
-        <p>
-          <b className={tone}>{word}.</b> {data.verdict}
-        </p>
-        {more && (
-          <button
-            type="button"
-            className="button"
-            data-small
-            data-plain
-            aria-expanded={shown}
-            onClick={() => setOpen(!shown)}
-          >
-            Why
-            <ChevronDown size={14} aria-hidden="true" className={shown ? css.up : undefined} />
-          </button>
-        )}
-      </div>
-      {shown && more && (
-        <div className={css.more}>
-          <Findings findings={data.findings} model={model} onShow={onShow} />
-          {unusual.length > 0 && <Unusual spans={unusual} since={data.baseline_since} onShow={onShow} />}
-          {data.missing.length > 0 && <Missing spans={data.missing} model={model} onShow={onShow} />}
-        </div>
+    <div className={css.verdict} data-tone={tone} data-testid="verdict">
+      <Icon size={17} role="img" aria-label={of.data.outcome} className={tone} />
+      <p>{of.data.verdict}</p>
+      <button type="button" className="button" data-small aria-expanded={open} onClick={onToggle}>
+        Why
+        <ChevronDown size={14} aria-hidden="true" className={open ? css.up : undefined} />
+      </button>
+    </div>
+  );
+}
+
+interface Props {
+  explanation: Explanation;
+  model: Model;
+  onShow: (key: string) => void;
+}
+
+/** The findings, the most telling first, each a way to its span. */
+export function ExplanationPanel({ explanation, model, onShow }: Props) {
+  const unusual = explanation.spans.filter((span) => span.unusual);
+  const nothing = !explanation.findings.length && !unusual.length && !explanation.missing.length;
+  return (
+    <section className={css.panel} aria-label="Explanation" data-testid="explanation">
+      <h2>Why</h2>
+      {nothing && <p className="soft">Nothing about this request stands out.</p>}
+      <Findings findings={explanation.findings} model={model} onShow={onShow} />
+      {unusual.length > 0 && <Unusual spans={unusual} since={explanation.baseline_since} onShow={onShow} />}
+      {explanation.missing.length > 0 && (
+        <Missing spans={explanation.missing} model={model} onShow={onShow} />
       )}
     </section>
   );
 }
 
-function Findings({
-  findings,
-  model,
-  onShow,
-}: {
-  findings: Finding[];
-  model: Model;
-  onShow: (key: string) => void;
-}) {
+function Findings({ findings, model, onShow }: Omit<Props, "explanation"> & { findings: Finding[] }) {
   const [all, setAll] = useState(false);
   const shown = all ? findings : findings.slice(0, FIRST);
   return (
@@ -151,25 +141,27 @@ function Unusual({ spans, since, onShow }: UnusualProps) {
   return (
     <div className={css.block}>
       <h3>
-        Slower than usual <span className="soft">since {new Date(since).toLocaleString("en-GB")}</span>
+        Slower than usual <span className="soft">since {moment(since)}</span>
       </h3>
       <ul className={css.compared}>
-        {spans.slice(0, 5).map((span) => (
+        {spans.slice(0, 6).map((span) => (
           <li key={span.span_id}>
-            <button type="button" className={css.link} onClick={() => onShow(span.span_id)}>
-              {span.name}
-            </button>
-            <span className="soft">{span.service_name}</span>
-            <b>{duration(span.duration_ms)}</b>
+            <span className={css.pair}>
+              <button type="button" className={css.link} onClick={() => onShow(span.span_id)}>
+                {span.name}
+              </button>
+              <span className="soft ellipsis">{span.service_name}</span>
+              <b>{duration(span.duration_ms)}</b>
+              {span.times_usual !== null && span.times_usual >= 1.05 && (
+                <span className="chip" data-tone="warn">
+                  {span.times_usual.toFixed(span.times_usual < 10 ? 1 : 0)} ×
+                </span>
+              )}
+            </span>
             {span.baseline && (
               <span className="soft">
                 usually {duration(span.baseline.p50_ms)}, p95 {duration(span.baseline.p95_ms)} of{" "}
                 {plural(span.baseline.count, "time")}
-              </span>
-            )}
-            {span.times_usual && span.times_usual >= 1.05 && (
-              <span className="chip" data-tone="warn">
-                {span.times_usual.toFixed(span.times_usual < 10 ? 1 : 0)} ×
               </span>
             )}
           </li>
@@ -180,39 +172,35 @@ function Unusual({ spans, since, onShow }: UnusualProps) {
 }
 
 const WHY: Record<MissingSpan["why"], string> = {
-  parent: "is named as a parent and is not stored",
-  log: "is named by a log and is not stored",
-  usual: "is there in most traces of this kind, not in this one",
+  parent: "named as a parent, not stored",
+  log: "named by a log, not stored",
+  usual: "usual for such requests",
 };
 
-function Missing({
-  spans,
-  model,
-  onShow,
-}: {
-  spans: MissingSpan[];
-  model: Model;
-  onShow: (key: string) => void;
-}) {
+function Missing({ spans, model, onShow }: Omit<Props, "explanation"> & { spans: MissingSpan[] }) {
   return (
     <div className={css.block}>
       <h3>Not here</h3>
       <ul className={css.compared}>
-        {spans.slice(0, 5).map((span, index) => {
-          const child = model.entries.find((entry) => entry.node.parent_span_id === span.span_id)?.node
-            .span_id;
+        {spans.slice(0, 6).map((span, index) => {
+          const child = model.entries.find(
+            ({ node }) => span.span_id && node.parent_span_id === span.span_id,
+          );
           return (
             <li key={index}>
-              {child && span.span_id ? (
-                <button type="button" className={css.link} onClick={() => onShow(child)}>
-                  {span.name ?? span.span_id}
-                </button>
-              ) : (
-                <b className={span.name ? undefined : "mono"}>{span.name ?? span.span_id}</b>
-              )}
+              <span className={css.pair}>
+                {child ? (
+                  <button type="button" className={css.link} onClick={() => onShow(child.node.span_id)}>
+                    {span.name ?? span.span_id}
+                  </button>
+                ) : (
+                  <span className={css.what}>{span.name ?? span.span_id}</span>
+                )}
+                <span className="soft">{span.service_name}</span>
+              </span>
               <span className="soft">
-                {span.service_name} {WHY[span.why]}
-                {span.share === null ? "" : ` (${percent(span.share)})`}
+                {WHY[span.why]}
+                {span.share === null ? "" : `: in ${percent(span.share)} of them`}
               </span>
             </li>
           );

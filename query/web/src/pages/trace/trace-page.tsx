@@ -4,11 +4,12 @@ import { useAnswer } from "~/api/queries";
 import type { Explanation, TraceAnswer } from "~/api/types";
 import { Answer, Skeleton, SkeletonRows } from "~/parts/states";
 import { useTitle } from "~/parts/title";
+import { useNarrow } from "~/parts/use-narrow";
 import { useUrl } from "~/state/url";
 import { buildModel, type Extent, type LogsShown } from "~/timeline/model";
 import { Timeline, type TimelineState } from "~/timeline/timeline";
-import { Detail } from "./detail";
-import { ExplanationPanel } from "./explanation";
+import { Detail, Side } from "./detail";
+import { ExplanationPanel, Verdict } from "./explanation";
 import { TraceHead } from "./head";
 import css from "./trace.module.css";
 
@@ -47,15 +48,25 @@ function Loaded({ trace }: { trace: TraceAnswer }) {
   const show = useCallback((key: string) => change({ selected: key }), [change]);
   const close = useCallback(() => change({ selected: null }), [change]);
   useEscape(close);
-  const compared = useMemo(
-    () => explained.data?.spans.find((span) => span.span_id === state.selected) ?? null,
-    [explained.data, state.selected],
+  const narrow = useNarrow(860);
+  const why = useWhy(explained.data, narrow);
+  const { data: explanation } = explained;
+  const compared = explanation?.spans.find((span) => span.span_id === state.selected) ?? null;
+  const toggleWhy = () => {
+    if (state.selected && !narrow) {
+      close();
+    }
+    why.set(state.selected && !narrow ? true : !why.open);
+  };
+  const panel = explanation && why.open && (
+    <ExplanationPanel explanation={explanation} model={model} onShow={show} />
   );
   return (
     <div className={css.page}>
       <TraceHead trace={trace} />
-      <ExplanationPanel of={explained} model={model} onShow={show} />
-      <div className={css.split} data-open={state.selected ? true : undefined}>
+      <Verdict of={explained} open={why.open && (narrow || !state.selected)} onToggle={toggleWhy} />
+      {narrow && panel}
+      <div className={css.split}>
         <section className={css.timeline} aria-label="Time line">
           <Timeline model={model} state={{ ...shown, query: state.query }} onChange={change} />
         </section>
@@ -69,9 +80,25 @@ function Loaded({ trace }: { trace: TraceAnswer }) {
             onClose={close}
           />
         )}
+        {!state.selected && !narrow && panel && (
+          <Side label="Why" onClose={() => why.set(false)}>
+            {panel}
+          </Side>
+        )}
       </div>
     </div>
   );
+}
+
+/** Whether the findings are shown: at first where something went wrong and there is room. */
+function useWhy(explanation: Explanation | undefined, narrow: boolean) {
+  const url = useUrl();
+  const chosen = url.get("why");
+  const wrong = explanation?.outcome === "failed" || explanation?.outcome === "slow";
+  return {
+    open: chosen ? chosen === "yes" : wrong && !narrow,
+    set: (open: boolean) => url.set({ why: open ? "yes" : "no" }, true),
+  };
 }
 
 /** What is chosen of the time line, kept in the address. */
