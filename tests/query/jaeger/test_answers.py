@@ -41,7 +41,9 @@ WRONG = {
 WRONG_IN_V3 = {
     "/api/v3/traces": "query.startTimeMin and query.startTimeMax are required",
     f"/api/v3/traces?{EXAMPLE}&query.filter=%7B%7D": "query.filter is not supported here; query.attributes is",
-    f"/api/v3/trace-summaries?{EXAMPLE}&query.durationMin=2": f"unable to parse param 'query.durationMin': '2' {_NO_LENGTH}",
+    f"/api/v3/trace-summaries?{EXAMPLE}&query.durationMin=2": (
+        f"unable to parse param 'query.durationMin': '2' {_NO_LENGTH}"
+    ),
     f"/api/v3/trace-summaries?{EXAMPLE.replace('01-02', '01-01')}&query.startTimeMin=2026-01-03T00:00:00Z": (
         "query.startTimeMin must be before query.startTimeMax"
     ),
