@@ -77,6 +77,8 @@ class Planted:
     changed: datetime
     failing: datetime
     ended: datetime
+    refused: int
+    """How many requests failed from `failing` on."""
 
 
 def plant(addresses: Mapping[str, str]) -> Planted:
@@ -99,7 +101,7 @@ async def _plant(addresses: Mapping[str, str]) -> Planted:
         await _ask(client, _ASKED, fault="hallucinate")
         failing = datetime.now(UTC)
         await _ask(client, _REFUSED, fault="fail")
-    return Planted(slow, uploads[-1], _DOCUMENTS[-1], began, changed, failing, datetime.now(UTC))
+    return Planted(slow, uploads[-1], _DOCUMENTS[-1], began, changed, failing, datetime.now(UTC), _REFUSED)
 
 
 @asynccontextmanager
