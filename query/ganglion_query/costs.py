@@ -8,14 +8,37 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeGuard, cast
+from typing import Any, Protocol, TypeGuard, cast
 
 from ganglion_collector.model_calls import USAGE, computed_cost, models_of, provider_of, read_usage
 from ganglion_collector.prices import Prices, default_prices
 
 from ganglion_query.model import LogRow, SpanRow, Spent
 
-__all__ = ["TELLING", "calls_of", "dollars", "told_by_logs", "total", "trace_cost", "usage_of", "with_costs"]
+__all__ = [
+    "TELLING",
+    "SpentLog",
+    "calls_of",
+    "cost_of",
+    "dollars",
+    "told_by_logs",
+    "total",
+    "trace_cost",
+    "usage_of",
+    "with_costs",
+]
+
+
+class SpentLog(Protocol):
+    """What counts of a log."""
+
+    @property
+    def span_id(self) -> str | None: ...
+    @property
+    def message(self) -> str | None: ...
+    @property
+    def cost_usd(self) -> float | None: ...
+
 
 # Where langsmith's, OpenLLMetry's and OpenInference's users say it themselves, which wins.
 _GIVEN = ("langsmith.metadata.", "traceloop.association.properties.")
@@ -31,7 +54,7 @@ def with_costs(spans: Sequence[SpanRow], prices: Prices | None = None) -> list[S
         ConfigError: the file of own prices is wrong.
     """
     return [
-        span if TELLING.isdisjoint(span.attributes) else replace(span, cost=_cost(span.attributes, prices))
+        span if TELLING.isdisjoint(span.attributes) else replace(span, cost=cost_of(span.attributes, prices))
         for span in spans
     ]
 
@@ -55,7 +78,7 @@ def trace_cost(spans: Sequence[SpanRow], logs: Sequence[LogRow]) -> Spent | None
     return _sum(_counted([*known, *absent]))
 
 
-def told_by_logs(logs: Sequence[LogRow]) -> dict[str, Spent]:
+def told_by_logs(logs: Iterable[SpentLog]) -> dict[str, Spent]:
     """Return what logs say that each span cost, by its id; `""` is of logs without a span."""
     amounts: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for log in logs:
@@ -113,7 +136,12 @@ def dollars(spent: Spent) -> str:
     return f"{'≈ ' if spent.is_computed else ''}${spent.usd:,.{max(2, digits)}f}"
 
 
-def _cost(attributes: Mapping[str, Any], prices: Prices | None) -> Spent | None:
+def cost_of(attributes: Mapping[str, Any], prices: Prices | None = None) -> Spent | None:
+    """Return what a span cost, as it says or by list prices; without `prices` by those of this machine.
+
+    Raises:
+        ConfigError: the file of own prices is wrong.
+    """
     usage = usage_of(attributes)
     given = [usage[name] for name in ("input_cost", "output_cost") if _is_amount(usage.get(name))]
     amount: Any = usage.get("total_cost", math.fsum(given) if given else None)

@@ -2,18 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from ganglion_collector.model_calls import MODELS, PROVIDERS, models_of
 
 from ganglion_query.answers.period import Period
-from ganglion_query.costs import TELLING, calls_of, told_by_logs, usage_of, with_costs
-from ganglion_query.model import LogRow, SpanRow, Spent, parse_trace_id
+from ganglion_query.costs import TELLING, cost_of, told_by_logs, usage_of
+from ganglion_query.model import Spent, parse_trace_id
 from ganglion_query.reader import Session
 from ganglion_query.reader import costs as rows
-from ganglion_query.reader.costs import CostLogRow, PlaceRow, UsageRow
+from ganglion_query.reader.costs import CostLogRow, Item, LineRow, PeopleRow, UsageRow
 
 __all__ = ["Call", "FoundCalls", "find_calls"]
 
@@ -55,12 +54,19 @@ class FoundCalls:
     truncated: bool
 
 
-@dataclass(slots=True)
 class _Told:
-    """What is known of the calls of one trace."""
+    """What tells of one span: itself, and its logs; `spent` as the span says, else list prices, else its logs."""
 
-    usages: dict[str, UsageRow] = field(default_factory=dict[str, UsageRow])
-    logs: list[CostLogRow] = field(default_factory=list[CostLogRow])
+    def __init__(self, usage: UsageRow | None, logs: Sequence[CostLogRow]) -> None:
+        self.usage = usage
+        self.logs = logs
+        by_span = cost_of(usage.attributes) if usage else None
+        self.spent: Spent | None = by_span or next(iter(told_by_logs(logs).values()), None)
+        by_logs = (round(log.tokens) for log in reversed(logs) if log.tokens)
+        self.tokens = (_tokens(usage) if usage else 0) or next(by_logs, 0)
+
+
+_Key = tuple[str, str]
 
 
 def find_calls(session: Session, period: Period, trace_id: str | None, most: int) -> FoundCalls:
@@ -68,90 +74,58 @@ def find_calls(session: Session, period: Period, trace_id: str | None, most: int
 
     Raises:
         ValueError: `trace_id` is not one.
+        ConfigError: the file that GANGLION_PRICES names is wrong.
     """
     known = None if trace_id is None else parse_trace_id(trace_id)
     wanted = rows.Wanted(period.since - _MARGIN, period.until + _MARGIN, known, most)
     usages = rows.usages(session, wanted, TELLING, _KEPT)
     logs = rows.cost_logs(session, wanted)
-    told: defaultdict[str, _Told] = defaultdict(_Told)
-    for usage in usages:
-        told[usage.trace_id].usages[usage.span_id] = usage
+    spans = {(usage.trace_id, usage.span_id): usage for usage in usages}
+    logs_of: defaultdict[_Key, list[CostLogRow]] = defaultdict(list)
     for log in logs:
-        told[log.trace_id or ""].logs.append(log)
-    calls = [call for call in _calls(session, told, wanted) if period.since <= call.time < period.until]
-    return FoundCalls(calls, len(usages) == most or len(logs) == most)
+        if log.trace_id:
+            logs_of[log.trace_id, log.span_id or ""].append(log)
+    told = {key: _Told(spans.get(key), logs_of.get(key, ())) for key in {**spans, **logs_of}}
+    calls = [*_calls(session, told, wanted), *(_of_log(log) for log in logs if not log.trace_id)]
+    within = [call for call in calls if period.since <= call.time < period.until]
+    return FoundCalls(within, len(usages) == most or len(logs) == most)
 
 
-def _calls(session: Session, told: Mapping[str, _Told], wanted: rows.Wanted) -> Iterator[Call]:
-    traces = [trace_id for trace_id in told if trace_id]
-    missing = set(told)
-    for portion in rows.places(session, traces, wanted.since, wanted.until):
-        by_trace: defaultdict[str, list[PlaceRow]] = defaultdict(list)
-        for place in portion:
-            by_trace[place.trace_id].append(place)
-        missing -= by_trace.keys()
-        for trace_id, places in by_trace.items():
-            yield from _Trace(places, told[trace_id]).calls()
-    for trace_id in missing:
-        if trace_id:
-            yield from _Trace([], told[trace_id]).calls()
-        else:
-            yield from (_of_log(log) for log in told[trace_id].logs)
+def _calls(session: Session, told: Mapping[_Key, _Told], wanted: rows.Wanted) -> Iterator[Call]:
+    lines = {(line.trace_id, line.span_id): line for line in rows.lineage(session, list(_items(told)), wanted)}
+    nameless = {key[0] for key, line in lines.items() if line.user_id is None or line.tenant_id is None}
+    people = {row.trace_id: row for row in rows.people(session, nameless, wanted)}
+    for key, one in told.items():
+        line = lines[key]
+        spent = None if line.repeats_costs else one.spent
+        tokens = 0 if line.repeats_tokens else one.tokens
+        # A second instrumentation of a call, which only repeats its cost, is none of its own.
+        if spent is not None or (tokens and one.spent is None):
+            yield _call(one, line, people.get(key[0]), spent, tokens)
 
 
-class _Trace:
-    """The spans of one trace, with what they and logs tell."""
+def _items(told: Mapping[_Key, _Told]) -> Iterator[Item]:
+    for (trace_id, span_id), one in told.items():
+        parent = next((log.parent_span_id for log in one.logs if log.parent_span_id), None)
+        yield Item(trace_id, span_id, parent, one.spent is not None, one.tokens > 0)
 
-    def __init__(self, places: Sequence[PlaceRow], told: _Told) -> None:
-        self._places = {place.span_id: place for place in places}
-        self._told = told
-        spans = [_span(place.span_id, place.parent_span_id, told.usages.get(place.span_id)) for place in places]
-        by_logs = told_by_logs([_log(log) for log in told.logs])
-        parents = {log.span_id: log.parent_span_id for log in told.logs if log.span_id}
-        absent = [_span(span_id, parents.get(span_id)) for span_id in by_logs if span_id not in self._places]
-        self._spans = [*with_costs(spans), *absent]
-        self._costs = {**by_logs, **{span.span_id: span.cost for span in self._spans if span.cost}}
 
-    def calls(self) -> Iterator[Call]:
-        tokens = {span_id: count for span_id, usage in self._told.usages.items() if (count := _tokens(usage))}
-        tokens = {**self._tokens_by_logs(), **tokens}
-        costly, telling = calls_of(self._spans, self._costs), calls_of(self._spans, tokens)
-        for span_id in dict.fromkeys([*sorted(costly), *sorted(telling)]):
-            spent = self._costs[span_id] if span_id in costly else None
-            # A second instrumentation of a call, which only repeats its tokens, is none of its own.
-            if spent is not None or span_id not in self._costs:
-                yield self._call(span_id, spent, tokens.get(span_id, 0) if span_id in telling else 0)
-
-    def _tokens_by_logs(self) -> Mapping[str, int]:
-        return {log.span_id or "": round(log.tokens) for log in self._told.logs if log.tokens}
-
-    def _call(self, span_id: str, spent: Spent | None, tokens: int) -> Call:
-        usage = self._told.usages.get(span_id)
-        logs = [log for log in self._told.logs if (log.span_id or "") == span_id]
-        above = list(self._up(span_id))
-        whose: list[PlaceRow | CostLogRow] = [*above[:1], *logs, *above, *self._places.values()]
-        models = models_of(usage.attributes) if usage else []
-        return Call(
-            trace_id=usage.trace_id if usage else logs[0].trace_id,
-            time=usage.start_time if usage else min(log.timestamp for log in logs),
-            usd=spent.usd if spent else None,
-            is_computed=spent is not None and spent.is_computed,
-            tokens=tokens,
-            model=_first([*models, *(log.model for log in logs)]),
-            service=_first([usage.service_name if usage else None, *(log.service_name for log in logs)]),
-            layer=_first([*(place.layer for place in above), *(log.layer for log in logs)]),
-            user_id=_first(row.user_id for row in whose),
-            tenant_id=_first(row.tenant_id for row in whose),
-        )
-
-    def _up(self, span_id: str) -> Iterator[PlaceRow]:
-        """Yield the span and all above it."""
-        seen: set[str] = set()
-        at: str | None = span_id
-        while at and at in self._places and at not in seen:
-            seen.add(at)
-            yield self._places[at]
-            at = self._places[at].parent_span_id
+def _call(one: _Told, line: LineRow, people: PeopleRow | None, spent: Spent | None, tokens: int) -> Call:
+    usage, logs = one.usage, one.logs
+    models = models_of(usage.attributes) if usage else []
+    whose: list[LineRow | CostLogRow | PeopleRow] = [line, *logs, *([people] if people else [])]
+    return Call(
+        trace_id=line.trace_id,
+        time=usage.start_time if usage else min(log.timestamp for log in logs),
+        usd=spent.usd if spent else None,
+        is_computed=spent is not None and spent.is_computed,
+        tokens=tokens,
+        model=_first([*models, *(log.model for log in logs)]),
+        service=_first([usage.service_name if usage else None, *(log.service_name for log in logs)]),
+        layer=_first([line.layer, *(log.layer for log in logs)]),
+        user_id=_first(row.user_id for row in whose),
+        tenant_id=_first(row.tenant_id for row in whose),
+    )
 
 
 def _of_log(log: CostLogRow) -> Call:
@@ -176,15 +150,3 @@ def _tokens(usage: UsageRow) -> int:
 
 def _first(values: Iterable[str | None]) -> str | None:
     return next(filter(None, values), None)
-
-
-def _span(span_id: str, parent: str | None, usage: UsageRow | None = None) -> SpanRow:
-    known: dict[str, Any] = dict.fromkeys(SpanRow.__dataclass_fields__)
-    known |= {"span_id": span_id, "parent_span_id": parent, "attributes": usage.attributes if usage else {}}
-    return SpanRow(**known)
-
-
-def _log(log: CostLogRow) -> LogRow:
-    known: dict[str, Any] = dict.fromkeys(LogRow.__dataclass_fields__)
-    known |= {"span_id": log.span_id, "message": log.message, "cost_usd": log.cost_usd}
-    return LogRow(**known)
