@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ganglion_query.answers.period import Period
-from ganglion_query.answers.trace import CriticalStep, critical_steps, fetch_trace
+from ganglion_query.answers.trace import CriticalStep, critical_steps, trace_in
 from ganglion_query.causes import findings as found_as
 from ganglion_query.causes.absences import MissingSpan, find_missing
 from ganglion_query.causes.failures import Failures, find_failures
@@ -14,9 +15,10 @@ from ganglion_query.causes.findings import Finding
 from ganglion_query.causes.past import NOTHING_KNOWN, Baseline, Occurrence, Operation, Past, Usual, operation_of
 from ganglion_query.causes.repetition import find_repetitions
 from ganglion_query.causes.request import Request, requested
-from ganglion_query.causes.slowness import SpanComparison, compare_spans, excesses, is_slow
-from ganglion_query.causes.telling_logs import telling_logs, template_of
+from ganglion_query.causes.slowness import SpanComparison, compare_spans, excesses, is_slow, unusual_spans
+from ganglion_query.causes.telling_logs import candidates, telling_logs
 from ganglion_query.causes.verdict import Outcome, verdict_of
+from ganglion_query.fingerprints import template
 from ganglion_query.model import LogRow, NotFoundError, Trace, parse_trace_id
 from ganglion_query.reader import Reader, Session
 from ganglion_query.reader import baselines as read
@@ -24,6 +26,7 @@ from ganglion_query.reader import baselines as read
 __all__ = ["Baseline", "Explanation", "Finding", "MissingSpan", "SpanComparison", "explain", "explained"]
 
 _DAY = timedelta(days=1)
+_ENOUGH_FOR_RARE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,13 @@ def explain(reader: Reader, id: str) -> Explanation:  # noqa: A002 (a trace's, o
         NotFoundError: nothing of it is stored.
         ReaderError: the database cannot be asked.
     """
-    trace = _found(reader, id)
-    if not trace.spans:
-        return _of_logs(trace)
-    request = requested(trace, NOTHING_KNOWN)
     with reader.session() as session:
-        past = _past(session, request)
-    return explained(replace(request, past=past))
+        trace = _found(session, id)
+        if not trace.spans:
+            return _of_logs(trace)
+        request = requested(trace, NOTHING_KNOWN)
+        request = replace(request, past=_past(session, request))
+        return explained(replace(request, past=_with_messages(session, request)))
 
 
 def explained(request: Request) -> Explanation:
@@ -70,8 +73,7 @@ def explained(request: Request) -> Explanation:
     compared = compare_spans(request)
     outcome = _outcome(request, failures, compared)
     missing = find_missing(request)
-    unusual = {one.span_id for one in compared if one.unusual}
-    logs = telling_logs(request.trace.logs, request.past.usual, unusual)
+    logs = telling_logs(request.trace.logs, request.past.usual, unusual_spans(compared))
     errors = found_as.failures(failures, request)
     reasons = [
         *errors,
@@ -79,7 +81,7 @@ def explained(request: Request) -> Explanation:
         *found_as.repetitions(find_repetitions(request), request),
         *found_as.waits(request),
         *found_as.absences(missing),
-        *found_as.logs(logs, request, errors),
+        *found_as.logs(logs, request, failures),
     ]
     ranked = sorted(reasons, key=lambda one: one.weight, reverse=True)
     return Explanation(
@@ -98,15 +100,16 @@ def explained(request: Request) -> Explanation:
     )
 
 
-def _found(reader: Reader, text: str) -> Trace:
-    try:
-        return fetch_trace(reader, parse_trace_id(text))
-    except (ValueError, NotFoundError) as error:
-        with reader.session() as session:
-            traces = read.request_traces(session, text.strip())
-        if not traces:
-            raise NotFoundError(f"no trace and no request of the id {text!r}") from error
-    return fetch_trace(reader, traces[0])
+def _found(session: Session, text: str) -> Trace:
+    with suppress(ValueError):
+        trace = trace_in(session, parse_trace_id(text))
+        if trace is not None:
+            return trace
+    for trace_id in read.request_traces(session, text.strip()):
+        trace = trace_in(session, trace_id)
+        if trace is not None:
+            return trace
+    raise NotFoundError(f"no trace and no request of the id {text!r}")
 
 
 def _outcome(request: Request, failures: Failures, compared: Sequence[SpanComparison]) -> Outcome:
@@ -129,19 +132,31 @@ def _past(session: Session, request: Request) -> Past:
         (one.service, one.name): Baseline(one.count, one.error_rate, one.p50_ms, one.p95_ms, one.p99_ms) for one in rows
     }
     traces = read.usual_traces(session, operation_of(request.root.span), period)
-    return Past(known, _usual(session, traces, period) if traces else Usual())
+    return Past(known, _usual(session, request, traces) if traces else Usual())
 
 
-def _usual(session: Session, traces: Sequence[str], period: Period) -> Usual:
-    p50_ms, p95_ms = read.extents(session, traces, period)
+def _usual(session: Session, request: Request, traces: Sequence[str]) -> Usual:
+    period = _day_before(request)
+    p50_ms, p95_ms = read.extents(session, traces, period) if request.outlasts else (0.0, 0.0)
     operations: dict[Operation, Occurrence] = {
         (one.service or "", one.name): Occurrence(one.traces / len(traces), one.times, one.most)
         for one in read.occurrences(session, traces, period)
     }
-    said = {(one.trace_id, template_of(one.message)) for one in read.logged(session, traces, period)}
-    messages = Counter(template for _, template in said)
-    shares = {template: count / len(traces) for template, count in messages.items()}
-    return Usual(len(traces), p50_ms, p95_ms, operations, shares)
+    return Usual(traces, p50_ms, p95_ms, operations)
+
+
+def _with_messages(session: Session, request: Request) -> Past:
+    """Return the past with what usual requests log, as far as that tells which logs of this one are rare."""
+    past = request.past
+    logs = candidates(request.trace.logs, unusual_spans(compare_spans(request)))
+    loggers, levels = ({getattr(log, name) for log in logs} - {None} for name in ("logger", "level"))
+    if not logs or not past.usual.traces:
+        return past
+    few = past.usual.traces[:_ENOUGH_FOR_RARE]
+    said = read.logged(session, few, _day_before(request), read.LogKinds(loggers, levels))
+    counts = Counter(message for _, message in {(one.trace_id, template(one.message)) for one in said})
+    messages = {message: count / len(few) for message, count in counts.items()}
+    return replace(past, usual=replace(past.usual, messages=messages))
 
 
 def _of_logs(trace: Trace) -> Explanation:

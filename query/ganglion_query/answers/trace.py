@@ -12,7 +12,7 @@ from ganglion_query.critical_path import Stretch, critical_path, self_time
 from ganglion_query.langsmith import LinkError
 from ganglion_query.messages import Message, conversation_of, has_messages
 from ganglion_query.model import LogRow, NotFoundError, SpanRow, Spent, Trace, parse_trace_id
-from ganglion_query.reader import Reader
+from ganglion_query.reader import Reader, Session
 from ganglion_query.reader.traces import trace_logs, trace_spans
 from ganglion_query.time_axis import Axis, Bar, lay_out
 from ganglion_query.tree import Root, grow
@@ -30,6 +30,7 @@ __all__ = [
     "fetch_trace",
     "read_span",
     "read_trace",
+    "trace_in",
 ]
 
 _MS = 1e6
@@ -170,12 +171,20 @@ def fetch_trace(reader: Reader, trace_id: str, limit: int = 10_000) -> Trace:
     """Return the rows of a trace with what each span cost; raises as `read_trace` does."""
     known = parse_trace_id(trace_id)
     with reader.session() as session:
-        spans = trace_spans(session, known, limit + 1)
-        logs = trace_logs(session, known, limit + 1)
-    if not spans and not logs:
+        trace = trace_in(session, known, limit)
+    if trace is None:
         raise NotFoundError(f"no span or log of trace {known}")
+    return trace
+
+
+def trace_in(session: Session, trace_id: str, limit: int = 10_000) -> Trace | None:
+    """Return the same within a session, None if nothing is stored; `trace_id` is 32 hex digits."""
+    spans = trace_spans(session, trace_id, limit + 1)
+    logs = trace_logs(session, trace_id, limit + 1)
+    if not spans and not logs:
+        return None
     truncated = len(spans) > limit or len(logs) > limit
-    return _with_costs(Trace(known, spans[:limit], logs[:limit], truncated))
+    return _with_costs(Trace(trace_id, spans[:limit], logs[:limit], truncated))
 
 
 def _with_costs(trace: Trace) -> Trace:

@@ -1,16 +1,19 @@
 """What failing spans and their logs say went wrong. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ganglion_query.model import SpanRow
 from ganglion_query.time_axis import Bar
 
-__all__ = ["SERIOUS", "are_same", "error_of", "fails", "said_by", "status_code"]
+__all__ = ["SERIOUS", "are_same", "brief_error", "error_of", "fails", "said_by", "status_code"]
 
 SERIOUS = frozenset({"ERROR", "CRITICAL"})
 _STATUS_CODES = ("http.response.status_code", "http.status_code")
 _LONG = 8
+_LONGEST = 300
+_MODULE = re.compile(r"^(?:[a-z_]\w*\.)+(?=[A-Z])", re.ASCII)
 
 
 def fails(bar: Bar) -> bool:
@@ -30,6 +33,11 @@ def said_by(bar: Bar) -> list[str]:
 def are_same(some: Sequence[str], others: Sequence[str]) -> bool:
     """Tell whether two spans tell the same error: one text is, or holds, one of the other."""
     return any(one == other or _holds(one, other) or _holds(other, one) for one in some for other in others)
+
+
+def brief_error(text: str) -> str:
+    """Return an error on one line, its type without the module."""
+    return _MODULE.sub("", " ".join(text.split()))[:_LONGEST]
 
 
 def status_code(span: SpanRow) -> int:

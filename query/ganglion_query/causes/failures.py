@@ -9,7 +9,7 @@ from ganglion_query.causes.request import Request
 from ganglion_query.model import LogRow
 from ganglion_query.time_axis import Bar, top_down
 
-__all__ = ["Failure", "Failures", "find_failures"]
+__all__ = ["Failure", "Failures", "find_failures", "is_told"]
 
 _NEAR_SHARE = 5
 _NEAR_NS = 50_000_000
@@ -27,10 +27,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """`cause` is why the request failed, None if it did not; `handled` are others, by time."""
+    """`cause` is why the request failed, None if it did not; `handled` are others, by time.
+
+    `above` are the ids of the spans through which the failure went up.
+    """
 
     cause: Failure | None
     handled: Sequence[Failure]
+    above: frozenset[str] = frozenset()
 
 
 def find_failures(request: Request) -> Failures:
@@ -40,13 +44,27 @@ def find_failures(request: Request) -> Failures:
         bar for bar in request.axis.bars if fails(bar) and not any(id(child) in failing for child in bar.children)
     ]
     alone = [_of_log(log) for log in request.loose if log.level in SERIOUS]
-    cause = None
+    cause, above = None, list[Bar]()
     if _failed(request, bool(origins or alone)):
-        begun = _origin(request.root, failing)
+        *above, begun = _way_down(request.root, failing)
         cause = _of_bar(begun, request) if fails(begun) or not alone else alone[0]
     handled = [_of_bar(bar, request) for bar in origins if cause is None or bar is not cause.bar]
     rest = [one for one in alone if one is not cause]
-    return Failures(cause, sorted([*handled, *rest], key=lambda one: one.timestamp))
+    by_time = sorted([*handled, *rest], key=lambda one: one.timestamp)
+    return Failures(cause, by_time, frozenset(bar.span.span_id for bar in above))
+
+
+def is_told(log: LogRow, failures: Failures) -> bool:
+    """Tell whether a log only says what one of the failures does: in its span, or where it went up."""
+    cause = failures.cause
+    if cause is not None and log.span_id in failures.above:
+        return log.level != "INFO" and log.timestamp >= cause.timestamp
+    known = (one for one in (cause, *failures.handled) if one is not None)
+    return log.level in SERIOUS and any(one.log is log or _is_of(log, one.bar) for one in known)
+
+
+def _is_of(log: LogRow, bar: Bar | None) -> bool:
+    return bar is not None and bar.span.span_id == log.span_id
 
 
 def _failed(request: Request, something_did: bool) -> bool:
@@ -67,11 +85,12 @@ def _failing_below(bars: Sequence[Bar]) -> set[int]:
     return failing
 
 
-def _origin(root: Bar, failing: set[int]) -> Bar:
-    bar = root
-    while (below := _cause_below(bar, failing)) is not None:
-        bar = below
-    return bar
+def _way_down(root: Bar, failing: set[int]) -> list[Bar]:
+    """Return the spans from the root to the one in which its failure began."""
+    way = [root]
+    while (below := _cause_below(way[-1], failing)) is not None:
+        way.append(below)
+    return way
 
 
 def _cause_below(bar: Bar, failing: set[int]) -> Bar | None:
@@ -84,6 +103,8 @@ def _cause_below(bar: Bar, failing: set[int]) -> Bar | None:
     if not children:
         return None
     said = said_by(bar)
+    if len(children) == 1 and not said:
+        return next(iter(children.values()))
     told = {key: _said_below(child, failing) for key, child in children.items()}
     same = [children[key] for key, texts in told.items() if are_same(said, texts)]
     if same:

@@ -6,14 +6,17 @@ from datetime import datetime
 from typing import Literal
 
 from ganglion_query.causes.absences import MissingSpan
-from ganglion_query.causes.failures import Failure, Failures
+from ganglion_query.causes.error_text import brief_error
+from ganglion_query.causes.failures import Failure, Failures, is_told
 from ganglion_query.causes.past import Baseline
 from ganglion_query.causes.repetition import Repetition
 from ganglion_query.causes.request import Request, label
 from ganglion_query.causes.slowness import Excess
-from ganglion_query.causes.telling_logs import is_rare, template_of
+from ganglion_query.causes.telling_logs import is_rare
 from ganglion_query.critical_path import gaps, idle
+from ganglion_query.fingerprints import template
 from ganglion_query.model import LogRow
+from ganglion_query.sentences import share_text
 from ganglion_query.text import duration
 from ganglion_query.time_axis import Bar
 
@@ -49,7 +52,7 @@ def failures(found: Failures, request: Request) -> list[Finding]:
 
 def _failure(failure: Failure, request: Request, weight: float) -> Finding:
     name = "a log" if failure.bar is None else label(failure.bar, request)
-    said = " ".join(failure.error.split())[:_LONGEST_ERROR]
+    said = brief_error(failure.error)
     title = f"{name} failed: {said}" if said else f"{name} failed and does not say why"
     if failure.bar is None:
         title = f"an error outside the spans that are here: {said}"
@@ -127,7 +130,7 @@ def times(factor: float) -> str:
 
 
 def share(rate: float) -> str:
-    return "none" if rate <= 0 else f"{100 * rate:.2g} %" if rate < 0.995 else "all"
+    return "none" if rate <= 0 else share_text(rate) if rate < 0.995 else "all"
 
 
 def repetitions(found: Sequence[Repetition], request: Request) -> list[Finding]:
@@ -195,13 +198,12 @@ def _missing_detail(one: MissingSpan) -> str:
     return "not sent (the process may have ended first), not yet here, or not sampled"
 
 
-def logs(found: Sequence[LogRow], request: Request, told: Sequence[Finding]) -> Iterator[Finding]:
-    """Return logs that no other finding tells, those that only differ in numbers and ids together."""
-    known = {one.span_id for one in told if one.kind == "error"}
+def logs(found: Sequence[LogRow], request: Request, told: Failures) -> Iterator[Finding]:
+    """Return logs that no failure tells, those that only differ in numbers and ids together."""
     groups: dict[tuple[str, str], list[LogRow]] = {}
     for log in found:
-        if log.level not in {"ERROR", "CRITICAL"} or log.span_id not in known:
-            groups.setdefault((log.level or "", template_of(log.message or "")), []).append(log)
+        if not is_told(log, told):
+            groups.setdefault((log.level or "", template(log.message or "")), []).append(log)
     ranked = sorted(groups.values(), key=lambda alike: _LOG_WEIGHTS.get(alike[0].level or "", 0.2), reverse=True)
     for alike in ranked[:_MOST_EACH]:
         yield _logged(alike, request)

@@ -1,6 +1,6 @@
 """What is usual: how the same operations, and the same requests as a whole, went in the day before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -42,14 +42,18 @@ class Occurrence:
 class Usual:
     """A sample of successful requests of the same kind; milliseconds from the first start to the last end.
 
-    `messages`: in which share of the requests there is a log of this template.
+    `traces` are their ids; `messages`: in which share of them there is a log of this template.
     """
 
-    requests: int = 0
+    traces: Sequence[str] = ()
     p50_ms: float = 0
     p95_ms: float = 0
     operations: Mapping[Operation, Occurrence] = field(default_factory=dict[Operation, Occurrence])
     messages: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def requests(self) -> int:
+        return len(self.traces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from ganglion_query.causes.request import Request
 from ganglion_query.critical_path import self_time
 from ganglion_query.time_axis import Bar, top_down
 
-__all__ = ["Excess", "SpanComparison", "compare_spans", "excesses", "is_slow", "is_unusual"]
+__all__ = ["Excess", "SpanComparison", "compare_spans", "excesses", "is_slow", "is_unusual", "unusual_spans"]
 
 _MS = 1e6
 _TIMES = 1.5
@@ -54,6 +54,10 @@ def compare_spans(request: Request) -> list[SpanComparison]:
     """Compare every span, in tree order."""
     excess = _own_excess(request)
     return [_compared(bar, request, own) for bar, own in zip(request.axis.bars, excess, strict=True)]
+
+
+def unusual_spans(compared: Sequence[SpanComparison]) -> set[str]:
+    return {one.span_id for one in compared if one.unusual}
 
 
 def excesses(request: Request, compared: Sequence[SpanComparison]) -> list[Excess]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+from ganglion_query.causes.error_text import brief_error
 from ganglion_query.causes.failures import Failure, Failures
 from ganglion_query.causes.findings import Finding, share, times
 from ganglion_query.causes.past import operation_of
@@ -15,7 +16,6 @@ __all__ = ["Outcome", "verdict_of"]
 Outcome: TypeAlias = Literal["failed", "slow", "normal", "unknown"]
 
 _MS = 1e6
-_LONGEST = 300
 _TELLING = 0.2
 _KINDS = (
     (
@@ -44,7 +44,7 @@ def verdict_of(outcome: Outcome, request: Request, failures: Failures, findings:
 
 
 def _failed(cause: Failure, request: Request) -> str:
-    said = " ".join(cause.error.split())[:_LONGEST]
+    said = brief_error(cause.error)
     after = duration(max(0.0, (cause.timestamp - request.axis.origin).total_seconds() * 1000))
     if cause.bar is None:
         return f"Failed: {said or 'a log says so'}, {after} into the request."

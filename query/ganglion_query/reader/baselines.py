@@ -13,6 +13,7 @@ from ganglion_query.reader.session import Session
 
 __all__ = [
     "BaselineRow",
+    "LogKinds",
     "LoggedRow",
     "OccurrenceRow",
     "baselines",
@@ -24,10 +25,10 @@ __all__ = [
 ]
 
 _SLICES = 12
-_EACH = 200
-_TRACES_EACH = 4
+_EACH = 100
+_TRACES_EACH = 2
 _MOST_SPANS = 2_000
-_MOST_LOGS = 500
+_MOST_LOGS = 200
 _LONGEST_REQUEST = timedelta(hours=1)
 
 _BASELINES = """SELECT o.service, o.name, b.count, b.error_rate,
@@ -77,7 +78,8 @@ _EXTENTS = """SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY on
 _LOGGED = """SELECT DISTINCT t.trace_id::text AS trace_id, l.message
     FROM unnest(%(traces)s::uuid[]) AS t (trace_id) CROSS JOIN LATERAL (
         SELECT left(l.message, 200) AS message FROM logs l WHERE l.trace_id = t.trace_id
-            AND l.timestamp >= %(since)s AND l.timestamp < %(until)s LIMIT %(limit)s
+            AND l.timestamp >= %(since)s AND l.timestamp < %(until)s
+            AND l.logger = ANY(%(loggers)s) AND l.level = ANY(%(levels)s) LIMIT %(limit)s
     ) AS l"""
 
 # A request id may be that of several traces: the newest counts. There is an index for logs only.
@@ -107,6 +109,12 @@ class OccurrenceRow:
     traces: int
     times: float
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogKinds:
+    loggers: Collection[str]
+    levels: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +149,10 @@ def extents(session: Session, traces: Sequence[str], period: Period) -> tuple[fl
     return p50, p95
 
 
-def logged(session: Session, traces: Sequence[str], period: Period) -> list[LoggedRow]:
-    """Return the beginnings of what each of `traces` logged, each once."""
-    return session.rows(LoggedRow, _LOGGED, _around(traces, period, _MOST_LOGS))
+def logged(session: Session, traces: Sequence[str], period: Period, kinds: LogKinds) -> list[LoggedRow]:
+    """Return the beginnings of what each of `traces` logged of these kinds, each once."""
+    arguments = {"loggers": list(kinds.loggers), "levels": list(kinds.levels)}
+    return session.rows(LoggedRow, _LOGGED, {**_around(traces, period, _MOST_LOGS), **arguments})
 
 
 def request_traces(session: Session, request_id: str) -> list[str]:
