@@ -10,7 +10,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -72,6 +72,7 @@ class Planted:
 
     slow_upload: str
     usual_upload: str
+    failed: str
     usual_file: Path
     began: datetime
     changed: datetime
@@ -87,21 +88,28 @@ def plant(addresses: Mapping[str, str]) -> Planted:
 
 
 async def _plant(addresses: Mapping[str, str]) -> Planted:
-    began = datetime.now(UTC)
+    began = await _next_second()
     async with _used(BEFORE, addresses) as client:
         uploads = [await _upload(client, path) for path in _DOCUMENTS]
         await _ask(client, _ASKED)
         slow = await _upload(client, _DOCUMENTS[0], fault="slow")
         for fault in ("budget", "rate_limit", "fail"):
             await _ask(client, 1, FAILING_USER, fault)
-    changed = datetime.now(UTC)
+    changed = await _next_second()
     async with _used(CHANGED, addresses) as client:
         for path in _DOCUMENTS:
             await _upload(client, path)
         await _ask(client, _ASKED, fault="hallucinate")
-        failing = datetime.now(UTC)
-        await _ask(client, _REFUSED, fault="fail")
-    return Planted(slow, uploads[-1], _DOCUMENTS[-1], began, changed, failing, datetime.now(UTC), _REFUSED)
+        failing = await _next_second()
+        failed = await _ask(client, _REFUSED, fault="fail")
+    return Planted(slow, uploads[-1], failed, _DOCUMENTS[-1], began, changed, failing, datetime.now(UTC), _REFUSED)
+
+
+async def _next_second() -> datetime:
+    """Wait for the next full second and return it: a time that a person can name."""
+    now = datetime.now(UTC)
+    await asyncio.sleep(1 - now.microsecond / 1e6)
+    return now.replace(microsecond=0) + timedelta(seconds=1)
 
 
 @asynccontextmanager
@@ -123,11 +131,15 @@ async def _upload(client: httpx.AsyncClient, path: Path, fault: str = "none") ->
     return response.raise_for_status().headers["X-Trace-ID"]
 
 
-async def _ask(client: httpx.AsyncClient, times: int, user: str = "", fault: str = "none") -> None:
+async def _ask(client: httpx.AsyncClient, times: int, user: str = "", fault: str = "none") -> str:
+    """Return the trace id of the last question."""
+    trace_id = ""
     questions, users = itertools.cycle(_QUESTIONS), itertools.cycle(_USERS)
     for number, question, somebody in zip(range(times), questions, users, strict=False):
         headers = _headers(user or somebody, number, fault)
-        await client.post("/ask", json={"question": question}, headers=headers)
+        response = await client.post("/ask", json={"question": question}, headers=headers)
+        trace_id = response.headers["X-Trace-ID"]
+    return trace_id
 
 
 def _headers(user: str, number: int, fault: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ def print_health(console: Console, answer: Health) -> None:
         names = ["service", "state", "requests", "errors", "usually", "p95", "usually"]
         columns(console, names, map(_service, answer.services), right="23456")
         for one in answer.services:
-            if one.state != "healthy" and one.reason:
+            if one.state != "healthy" and one.reason not in answer.verdict:
                 console.print(Text(f"{short(one.service, 30)}: {brief(one.reason)}", _STATES[one.state]))
     lines: list[str] = []
     if any(one.state in {"degraded", "failing"} for one in answer.services):

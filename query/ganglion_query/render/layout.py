@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,8 +35,8 @@ Cell = str | Text
 
 
 def usual_width(console: Console) -> int:
-    """Return how wide what fills a line is drawn: a terminal's width; in a pipe, where nothing is cut, 120."""
-    return console.width if console.is_terminal else _PIPE
+    """Return how wide what fills a line is drawn: a terminal's width; in a pipe, where nothing is cut, at most 120."""
+    return console.width if console.is_terminal else min(console.width, _PIPE)
 
 
 def count(number: int, noun: str) -> str:
@@ -75,20 +76,28 @@ def columns(
     On a terminal too narrow for all, the column `wrap` goes on in further lines, else the first one is cut.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", show_header=any(names))
+    texts = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     for index, name in enumerate(names):
         table.add_column(
             name,
             justify="right" if str(index) in right else "left",
             no_wrap=index != wrap,
             overflow="fold" if index == wrap else "ellipsis",
-            min_width=_LEAST_CELL if index == 0 and wrap is None else None,
+            min_width=_least_width(index, wrap, [name, *(row[index].plain for row in texts)]),
         )
-    for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    for row in texts:
+        table.add_row(*row)
     for line in console.render_lines(table, pad=False):
         text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
         text.rstrip()
         console.print(text, soft_wrap=True)
+
+
+def _least_width(index: int, wrap: int | None, cells: Sequence[str]) -> int | None:
+    if index == wrap:
+        return None
+    longest = max(map(cell_len, cells))
+    return min(longest, _LEAST_CELL) if index == 0 and wrap is None else longest
 
 
 def bar(share: float, width: int, style: str = "blue") -> Text:

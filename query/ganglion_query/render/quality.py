@@ -20,7 +20,7 @@ def print_quality(console: Console, answer: Quality) -> None:
     console.print(Text(brief(answer.verdict), "bold red" if drops else "bold"))
     console.print(Text(f"{when(answer.period.since)} to {when(answer.period.until)}, scores from 0 to 1", "dim"))
     console.print()
-    width = max(12, min(60, usual_width(console) - 52))
+    width = max(10, min(60, usual_width(console) - 74))
     rows = [_row(trend, answer, width) for trend in answer.trends]
     columns(console, ["score", "mean", "answers", "over time", "drop"], rows, right="12")
     if answer.worst:
