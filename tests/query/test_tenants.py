@@ -5,11 +5,14 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from ganglion_query.langsmith import LangSmith
+from psycopg.conninfo import make_conninfo
 
 from tests.fix_postgresql import fresh_database
 from tests.query.serving import Serving, served
@@ -144,6 +147,19 @@ def test_a_tail_tells_own_logs_alone(postgresql: str) -> None:
             asyncio.run(store(postgresql, Sent("shop", [], said)))
             told = next(line for line in answer.iter_lines() if line.startswith("data: "))
     assert json.loads(told.removeprefix("data: "))["message"] == "own"
+
+
+def test_a_login_of_its_own_is_enough(postgresql: str) -> None:
+    asyncio.run(fill(postgresql))
+    login = f"q{time_ns()}"
+    with psycopg.connect(postgresql, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {login} LOGIN NOINHERIT IN ROLE ganglion_reader, ganglion_tenant_reader")
+        try:
+            with served(make_conninfo(postgresql, user=login), tokens=TOKENS) as limited:
+                found = [limited.get("/api/v1/logs", token).json()["items"] for token in (ACME, ALL)]
+        finally:
+            admin.execute(f"DROP ROLE {login}")
+    assert [len(items) for items in found] == [1, 5]
 
 
 def test_a_database_without_the_roles_tells_a_tenant_nothing(postgresql: str) -> None:
