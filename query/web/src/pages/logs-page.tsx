@@ -131,10 +131,7 @@ function LogFilters() {
         <ChoiceFilter
           name="level"
           label="Level"
-          choices={[
-            ["", "all"],
-            ...LEVELS.map((level) => [level, `${level.toLowerCase()} and above`] as const),
-          ]}
+          choices={[["", "all"], ...LEVELS.map((level) => [level, `from ${level.toLowerCase()}`] as const)]}
         />
         <TextFilter name="service" label="Service" suggestions={services} />
         <TextFilter name="logger" label="Logger" />

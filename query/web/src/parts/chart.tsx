@@ -101,13 +101,11 @@ export function Chart(props: Props) {
         <h2>{title}</h2>
         <Legend series={series} at={at} format={format} time={at === null ? null : (times[at] ?? null)} />
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveElementInteractions: an image one can step through by arrows */}
       <div
         ref={box}
         className={css.plot}
         role="img"
         aria-label={`${title}. ${summary}`}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: arrows move along the time, Enter takes a step
         tabIndex={onPick ? 0 : undefined}
         style={{ height }}
         data-testid="chart"
@@ -208,7 +206,7 @@ function options(make: Making): uPlot.Options {
         space: 68,
         values: (_, ticks, __, ___, step) => ticks.map((tick) => timeOf(tick, step)),
       },
-      { ...axis, size: 58, space: 34, values: (_, ticks) => ticks.map(format) },
+      { ...axis, size: 58, space: 26, values: (_, ticks) => ticks.map(format) },
     ],
     series: [
       {},

@@ -58,7 +58,6 @@ export function List<T>(props: Props<T>) {
     }
   };
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: keys move the focus among its rows
     <div
       ref={frame}
       className={css.frame}

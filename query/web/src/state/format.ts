@@ -77,7 +77,7 @@ export function percent(share: number | null | undefined): string {
   if (value < 0.01) {
     return "<0.01 %";
   }
-  return `${value.toFixed(value < 1 ? 2 : value < 99 ? 1 : 2)} %`;
+  return `${value.toFixed(value < 1 ? 2 : value < 99 ? 1 : 2).replace(/\.?0+$/, "")} %`;
 }
 
 export function score(value: number): string {
