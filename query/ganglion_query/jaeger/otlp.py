@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from ganglion_query.jaeger.rows import Rows, SpanLog, attributes_of, logs_by_span, microseconds, moment_of
+from ganglion_query.jaeger.rows import Rows, SpanLog, attributes_of, logs_by_span, microseconds, moment_of, nanoseconds
 from ganglion_query.reader.jaeger import StoredSpan
 
 __all__ = ["JSON", "resource_spans"]
@@ -55,7 +55,7 @@ def _span(span: StoredSpan, logs: Sequence[SpanLog]) -> JSON:
         "traceId": span.trace_id,
         "spanId": span.span_id,
         "startTimeUnixNano": str(start),
-        "endTimeUnixNano": str(start + max(0, round((span.duration_ms or 0) * 1_000_000))),
+        "endTimeUnixNano": str(start + nanoseconds(span)),
         "status": _given({"code": _STATUSES.get(span.status), "message": span.status_message}),
         **_given(told),
     }

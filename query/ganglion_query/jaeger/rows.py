@@ -8,7 +8,7 @@ from typing import Any
 from ganglion_query.model import LogRow
 from ganglion_query.reader.jaeger import StoredSpan
 
-__all__ = ["Rows", "SpanLog", "attributes_of", "logs_by_span", "microseconds", "moment_of"]
+__all__ = ["Rows", "SpanLog", "attributes_of", "logs_by_span", "microseconds", "moment_of", "nanoseconds"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -39,6 +39,11 @@ class SpanLog:
 def microseconds(time: datetime) -> int:
     """Return Unix time in µs."""
     return (time - _EPOCH) // _MICROSECOND
+
+
+def nanoseconds(span: StoredSpan) -> int:
+    """Return how long a span took, 0 for one without an end or with one before its start."""
+    return max(0, round((span.duration_ms or 0) * 1_000_000))
 
 
 def moment_of(event: Mapping[str, Any]) -> int:

@@ -5,7 +5,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from ganglion_query.jaeger.doubts import doubts
 from ganglion_query.jaeger.parameters import NO_SERVICE
-from ganglion_query.jaeger.rows import Rows, SpanLog, attributes_of, logs_by_span, microseconds, moment_of
+from ganglion_query.jaeger.rows import Rows, SpanLog, attributes_of, logs_by_span, microseconds, moment_of, nanoseconds
 from ganglion_query.jaeger.tags import KeyValue, pair, pairs
 from ganglion_query.reader.jaeger import StoredSpan
 
@@ -94,7 +94,7 @@ def _span(span: StoredSpan, process: str) -> Span:
         "operationName": span.name,
         "references": _references(span),
         "startTime": microseconds(span.start_time),
-        "duration": max(0, round((span.duration_ms or 0) * 1000)),
+        "duration": nanoseconds(span) // 1000,
         "tags": _tags(span),
         "logs": [_event(event) for event in span.events],
         "processID": process,

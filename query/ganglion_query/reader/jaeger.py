@@ -187,7 +187,10 @@ _TAG_COLUMNS: Mapping[str, LiteralString] = {
     "otel.scope.name": "s.scope_name = {value}",
     "otel.scope.version": "s.scope_version = {value}",
     "w3c.tracestate": "s.trace_state = {value}",
-    "error": "({value} = 'true' AND s.status = 'ERROR')",
+    "error": "({value} = 'true' AND s.status = 'ERROR' OR {value} = 'false' AND s.status <> 'ERROR')",
+    "span.status": "s.status = upper({value})",
+    "scope.name": "s.scope_name = {value}",
+    "scope.version": "s.scope_version = {value}",
 }
 _IN_EVENTS: LiteralString = """EXISTS (SELECT FROM jsonb_array_elements(s.events) e
     WHERE e -> 'attributes' ->> {key} = {value}::text OR {key}::text = 'event' AND e ->> 'name' = {value}::text)"""

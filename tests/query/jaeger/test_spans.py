@@ -32,7 +32,8 @@ def _tags(span: Span) -> dict[str, tuple[str, Any]]:
 
 def test_times_are_microseconds() -> None:
     span = _one(stored(duration_ms=12.3456))
-    assert (span["startTime"], span["duration"]) == (1769871600123456, 12346)
+    assert (span["startTime"], span["duration"]) == (1769871600123456, 12345)
+    assert _one(stored(duration_ms=12.345))["duration"] == 12345
 
 
 def test_what_has_columns_becomes_the_tags_that_jaeger_has_for_it() -> None:
