@@ -124,11 +124,18 @@ def test_a_trace_id_in_a_table_leads_to_the_trace() -> None:
                     for override in panel["fieldConfig"]["overrides"]
                     if override["matcher"] == {"id": "byName", "options": "trace_id"}
                 ]
-                board, explore = (link["url"].replace("${__value.raw}", TRACE_ID) for link in links)
+                board, explore, page = (link["url"].replace("${__value.raw}", TRACE_ID) for link in links)
                 assert board == f"/d/ganglion-trace?var-trace_id={TRACE_ID}"
                 panes = json.loads(unquote(explore.partition("panes=")[2]))
                 assert panes["trace"]["queries"][0]["query"] == TRACE_ID
                 assert panes["trace"]["datasource"] == "ganglion-traces"
+                assert page == f"{environment()['GANGLION_PAGE_URL']}/trace/{TRACE_ID}"
+
+
+def test_the_dashboard_of_a_request_leads_to_its_page() -> None:
+    (dashboard,) = [one for one in dashboards() if one["uid"] == "ganglion-trace"]
+    _, link = dashboard["links"]
+    assert link["url"] == f"{environment()['GANGLION_PAGE_URL']}/trace/${{trace_id}}"
 
 
 def test_alerts_lead_to_dashboards_and_variables_that_are_there() -> None:
@@ -276,7 +283,11 @@ def expanded(text: str, values: dict[str, str]) -> str:
 
 
 def test_provisioning_needs_no_variable_that_is_not_explained() -> None:
-    values = {**environment(), "GANGLION_POSTGRESQL_PASSWORD": "secret"}
+    values = {
+        **environment(),
+        "GANGLION_POSTGRESQL_PASSWORD": "secret",
+        "GANGLION_TRACES_AUTHORIZATION": "Bearer secret",
+    }
     for name in ("datasources", "dashboards"):
         text = yaml.safe_dump(provisioning(name), width=1000)
         assert "$GANGLION" not in expanded(text, values)
@@ -286,9 +297,18 @@ def test_provisioning_needs_no_variable_that_is_not_explained() -> None:
 
 def test_exemplars_lead_to_traces() -> None:
     wanted = sources()["ganglion-prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
-    assert [one["name"] for one in wanted] == ["trace_id", "trace_id"]
+    assert [one["name"] for one in wanted] == ["trace_id"] * 3
     assert wanted[0]["datasourceUid"] in sources()
     assert expanded(wanted[1]["url"], {}) == "/d/ganglion-trace?var-trace_id=${__value.raw}"
+    assert expanded(wanted[2]["url"], environment()) == "http://localhost:8484/trace/${__value.raw}"
+
+
+def test_traces_are_asked_for_with_a_token_that_no_file_holds() -> None:
+    traces = sources()["ganglion-traces"]
+    assert traces["jsonData"]["httpHeaderName1"] == "Authorization"
+    assert traces["secureJsonData"] == {"httpHeaderValue1": "$GANGLION_TRACES_AUTHORIZATION"}
+    assert "GANGLION_TRACES_AUTHORIZATION" not in environment()
+    assert expanded(traces["url"], environment()) == f"{environment()['GANGLION_PAGE_URL']}/jaeger"
 
 
 def test_a_span_leads_to_the_logs_of_its_request(telemetry: str) -> None:

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
+    DashboardLink,
     DashboardLinkType,
     GridPos,
     Panel,
@@ -17,13 +18,14 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from deploy.grafana.boards.sources import POSTGRESQL, PROMETHEUS
+from deploy.grafana.boards.sources import PAGE, POSTGRESQL, PROMETHEUS
 from deploy.grafana.boards.sql import DeploymentsTarget
 
-__all__ = ["COLLECTOR", "ENVIRONMENT", "LAYER", "MODEL", "SERVICE", "assemble", "trace_id"]
+__all__ = ["COLLECTOR", "ENVIRONMENT", "LAYER", "MODEL", "SERVICE", "assemble", "in_ganglion", "trace_id"]
 
 Variable = Builder[VariableModel]
 Section = tuple[str, Sequence[Panel]]
+Link = Builder[DashboardLink]
 
 _WIDTH = 24
 _ALL = VariableOption(text="All", value="$__all")
@@ -68,18 +70,32 @@ def trace_id() -> build.TextBoxVariable:
 
 
 def assemble(
-    uid: str, title: str, description: str, variables: Iterable[Variable], sections: Iterable[Section]
+    uid: str,
+    title: str,
+    description: str,
+    variables: Iterable[Variable],
+    sections: Iterable[Section],
+    links: Iterable[Link] = (),
 ) -> Dashboard:
-    """Return a dashboard of `sections`, rows with a title and panels that flow from left to right."""
+    """Return a dashboard of `sections`, rows with a title and panels that flow from left to right.
+
+    `links` stand beside that to the other dashboards.
+    """
     chosen = list(variables)
     dashboard = build.Dashboard(f"Ganglion: {title}").uid(uid).description(description).tags(["ganglion"])
-    dashboard.variables(chosen).links([_others()]).time("now-3h", "now").refresh("30s")
+    dashboard.variables(chosen).links([_others(), *links]).time("now-3h", "now").refresh("30s")
     dashboard.timezone("browser").tooltip(DashboardCursorSync.CROSSHAIR).readonly()
     if SERVICE in chosen:
         dashboard.annotations([_deployments()])
     built = dashboard.build()
     built.panels = list(_placed(sections))
     return built
+
+
+def in_ganglion() -> build.DashboardLink:
+    """Return a link to the page of the request that `trace_id` names."""
+    link = build.DashboardLink("In Ganglion").type(DashboardLinkType.LINK).url(f"{PAGE}/trace/${{trace_id}}")
+    return link.target_blank(target_blank=True).icon("external link").tooltip("The request on Ganglion's own page")
 
 
 def _others() -> build.DashboardLink:

@@ -22,7 +22,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
-from deploy.grafana.boards.sources import POSTGRESQL, PROMETHEUS, TRACES
+from deploy.grafana.boards.sources import PAGE, POSTGRESQL, PROMETHEUS, TRACES
 from deploy.grafana.boards.sql import SQLQueryBuilder
 
 __all__ = [
@@ -204,4 +204,5 @@ def _trace_links() -> list[DashboardLink]:
     return [
         DashboardLink(title="Everything about the request", url="/d/ganglion-trace?var-trace_id=${__value.raw}"),
         DashboardLink(title="Spans of the trace", url=f"/explore?schemaVersion=1&panes={panes}"),
+        DashboardLink(title="In Ganglion", url=f"{PAGE}/trace/${{__value.raw}}", target_blank=True),
     ]

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from deploy.grafana.boards.frame import assemble, trace_id
+from deploy.grafana.boards.frame import assemble, in_ganglion, trace_id
 from deploy.grafana.boards.panels import About, rows_of_sql, trace_view
 
 __all__ = ["dashboard"]
@@ -73,4 +73,5 @@ ORDER BY duration_ms DESC NULLS LAST LIMIT 200
                 ),
             ),
         ),
+        links=(in_ganglion(),),
     )
