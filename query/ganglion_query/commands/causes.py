@@ -132,7 +132,7 @@ def cost(
 ) -> None:
     """Add up what models cost.
 
-    The most expensive first; ≈ marks what nobody said and list prices make of the tokens.
+    The most expensive first; ≈ marks what nobody said: list prices, by the tokens.
     """
     period = asking.period(since, until)
     of = asking.trace_id(trace)
