@@ -20,6 +20,7 @@ __all__ = [
     "SpentLog",
     "calls_of",
     "cost_of",
+    "cost_of_usage",
     "dollars",
     "told_by_logs",
     "total",
@@ -142,7 +143,13 @@ def cost_of(attributes: Mapping[str, Any], prices: Prices | None = None) -> Spen
     Raises:
         ConfigError: the file of own prices is wrong.
     """
-    usage = usage_of(attributes)
+    return cost_of_usage(usage_of(attributes), attributes, prices)
+
+
+def cost_of_usage(
+    usage: Mapping[str, Any], attributes: Mapping[str, Any], prices: Prices | None = None
+) -> Spent | None:
+    """Return the same, of what `usage_of` returned."""
     given = [usage[name] for name in ("input_cost", "output_cost") if _is_amount(usage.get(name))]
     amount: Any = usage.get("total_cost", math.fsum(given) if given else None)
     if _is_amount(amount):

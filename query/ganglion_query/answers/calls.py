@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ganglion_collector.model_calls import MODELS, PROVIDERS, models_of
 
 from ganglion_query.answers.period import Period
-from ganglion_query.costs import TELLING, cost_of, told_by_logs, usage_of
+from ganglion_query.costs import TELLING, cost_of_usage, told_by_logs, usage_of
 from ganglion_query.model import Spent, parse_trace_id
 from ganglion_query.reader import Session
 from ganglion_query.reader import costs as rows
@@ -60,10 +61,11 @@ class _Told:
     def __init__(self, usage: UsageRow | None, logs: Sequence[CostLogRow]) -> None:
         self.usage = usage
         self.logs = logs
-        by_span = cost_of(usage.attributes) if usage else None
+        counted = usage_of(usage.attributes) if usage else {}
+        by_span = cost_of_usage(counted, usage.attributes) if usage else None
         self.spent: Spent | None = by_span or next(iter(told_by_logs(logs).values()), None)
         by_logs = (round(log.tokens) for log in reversed(logs) if log.tokens)
-        self.tokens = (_tokens(usage) if usage else 0) or next(by_logs, 0)
+        self.tokens = _tokens(counted) or next(by_logs, 0)
 
 
 _Key = tuple[str, str]
@@ -143,8 +145,8 @@ def _of_log(log: CostLogRow) -> Call:
     )
 
 
-def _tokens(usage: UsageRow) -> int:
-    count = usage_of(usage.attributes).get("total_tokens")
+def _tokens(usage: Mapping[str, Any]) -> int:
+    count = usage.get("total_tokens")
     return count if isinstance(count, int) and not isinstance(count, bool) else 0
 
 

@@ -67,10 +67,14 @@ class Session:
         """Show a tenant the rows of that trace that name no tenant too, if nobody else is named in it."""
         self.connection.execute("SELECT set_config('ganglion.trace', %(trace_id)s, true)", {"trace_id": trace_id})
 
-    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any]) -> list[R]:
-        """Return all rows as `row`, whose fields have the names of the columns."""
+    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> list[R]:
+        """Return all rows as `row`, whose fields have the names of the columns.
+
+        A statement asked `often` is planned once for each connection: of a lookup over many partitions, planning is
+        most of the work.
+        """
         with self.connection.cursor(row_factory=class_row(row)) as cursor:
-            return cursor.execute(query, arguments).fetchall()
+            return cursor.execute(query, arguments, prepare=True if often else None).fetchall()
 
     def dicts(self, query: Query, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
