@@ -125,6 +125,14 @@ def test_many_calls_that_are_usual_are_no_finding() -> None:
     assert (found.outcome, found.findings) == ("normal", [])
 
 
+def test_many_calls_of_which_nothing_is_known_are_named_where_they_take_the_time() -> None:
+    queries = [span_row(f"q{one}", "a", name="query", at=one * 10, ms=9) for one in range(20)]
+    found = _explained(span_row("a", name="GET /orders", ms=200), *queries, past=_past({"GET /orders": 20}))
+    assert found.verdict == "Slow: query ran 20 times under GET /orders: 180 ms of 200 ms."
+    found = _explained(span_row("a", name="GET /orders", ms=2000), *queries, past=_past({"GET /orders": 1990}))
+    assert (found.outcome, found.findings) == ("normal", [])
+
+
 def test_a_wait_in_which_nothing_ran_is_named() -> None:
     rows = [
         span_row("a", name="upload", ms=20),

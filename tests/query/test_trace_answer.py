@@ -200,6 +200,8 @@ async def test_one_span_is_read_whole(postgresql: str) -> None:
     assert detail.prompt == [Message("user", "why?")]
     assert detail.completion == [Message("assistant", "because")]
     assert [one.message for one in detail.logs] == ["inside"]
+    assert detail.span.resource == {"service.name": "rag", "service.version": "1.2.0"}
+    assert detail.node == read_trace(Reader(postgresql), TRACE_ID).spans[1]
 
 
 async def test_what_is_not_there_is_said(postgresql: str) -> None:

@@ -75,10 +75,12 @@ def explained(request: Request) -> Explanation:
     missing = find_missing(request)
     logs = telling_logs(request.trace.logs, request.past.usual, unusual_spans(compared))
     errors = found_as.failures(failures, request)
+    repeated = find_repetitions(request)
+    slow = excesses(request, compared, {one.operation for one in repeated})
     reasons = [
         *errors,
-        *found_as.slow_spans(excesses(request, compared), request),
-        *found_as.repetitions(find_repetitions(request), request),
+        *found_as.slow_spans(slow, request),
+        *found_as.repetitions(repeated, request),
         *found_as.waits(request),
         *found_as.absences(missing),
         *found_as.logs(logs, request, failures),

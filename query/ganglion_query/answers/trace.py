@@ -13,6 +13,7 @@ from ganglion_query.langsmith import LinkError
 from ganglion_query.messages import Message, conversation_of, has_messages
 from ganglion_query.model import LogRow, NotFoundError, SpanRow, Spent, Trace, parse_trace_id
 from ganglion_query.reader import Reader, Session
+from ganglion_query.reader.span import span_logs, spans_around
 from ganglion_query.reader.traces import trace_logs, trace_spans
 from ganglion_query.time_axis import Axis, Bar, lay_out
 from ganglion_query.tree import Root, grow
@@ -154,17 +155,23 @@ def read_trace(reader: Reader, trace_id: str, limit: int = 10_000) -> TraceAnswe
         return replace(answer, langsmith_note=str(error))
 
 
-def read_span(reader: Reader, trace_id: str, span_id: str) -> SpanDetail:
-    """Return all that is stored of one span; raises as `read_trace` does."""
-    trace = fetch_trace(reader, trace_id)
-    wanted = span_id.strip().lower()
-    for span in trace.spans:
-        if span.span_id == wanted:
-            node = next(one for one in answered(trace).spans if one.span_id == wanted)
-            logs = [log for log in trace.logs if log.span_id == wanted]
-            said = conversation_of(span, logs)
-            return SpanDetail(span, node, said.prompt, said.completion, logs)
-    raise NotFoundError(f"no span {span_id} in trace {trace.trace_id}")
+def read_span(reader: Reader, trace_id: str, span_id: str, limit: int = 10_000) -> SpanDetail:
+    """Return all that is stored of one span; its place is that among the first `limit` spans of the trace.
+
+    Raises as `read_trace` does.
+    """
+    known, wanted = parse_trace_id(trace_id), span_id.strip().lower()
+    with reader.session() as session:
+        spans = spans_around(session, known, wanted, limit)
+        logs = span_logs(session, known, wanted, limit)
+    trace = _with_costs(Trace(known, spans, logs, truncated=False))
+    axis = lay_out(grow(trace)) if spans else None
+    bar = next((bar for bar in axis.bars if bar.span.span_id == wanted), None) if axis else None
+    if axis is None or bar is None:
+        raise NotFoundError(f"no span {span_id.strip()} in trace {known}")
+    critical = sum(one.length for one in critical_path(axis) if one.bar is bar)
+    said = conversation_of(bar.span, logs)
+    return SpanDetail(bar.span, _node(bar, critical), said.prompt, said.completion, logs)
 
 
 def fetch_trace(reader: Reader, trace_id: str, limit: int = 10_000) -> Trace:

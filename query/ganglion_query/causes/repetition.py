@@ -51,10 +51,10 @@ def _under(parent: Bar, request: Request) -> Iterator[Repetition]:
 def _judged(parent: Bar, bars: Sequence[Bar], operation: Operation, request: Request) -> Repetition | None:
     usual = request.past.usual
     ms = covered((bar.start, bar.end) for bar in bars) / 1e6
-    if usual.requests < LEAST:
+    known = usual.operations.get(operation)
+    if usual.requests < LEAST or (known is None and request.past.of(bars[0].span) is None):
         is_much = len(bars) >= _MANY and ms >= _SHARE * request.length / 1e6
         return Repetition(parent, bars, operation, None, ms, ms) if is_much else None
-    known = usual.operations.get(operation)
     if known is not None and (len(bars) <= known.most or len(bars) < _TIMES * known.times):
         return None
     times = known.times * known.share if known else 0.0

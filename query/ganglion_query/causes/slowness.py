@@ -1,6 +1,6 @@
 """Which spans took longer than usual, and how much of that is their own. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganglion_query.causes.past import LEAST, Baseline, Operation, operation_of
@@ -60,11 +60,14 @@ def unusual_spans(compared: Sequence[SpanComparison]) -> set[str]:
     return {one.span_id for one in compared if one.unusual}
 
 
-def excesses(request: Request, compared: Sequence[SpanComparison]) -> list[Excess]:
-    """Return the operations that took longer by themselves, the most telling first."""
+def excesses(request: Request, compared: Sequence[SpanComparison], repeated: Collection[Operation]) -> list[Excess]:
+    """Return the operations that took longer by themselves, the most telling first.
+
+    Of those that are `repeated` only ones of which is known how long they usually take: the others' time is told there.
+    """
     found: dict[Operation, list[tuple[float, Bar]]] = {}
     for bar, one in zip(request.axis.bars, compared, strict=True):
-        if one.excess_ms > 0:
+        if one.excess_ms > 0 and (one.baseline is not None or operation_of(bar.span) not in repeated):
             found.setdefault(operation_of(bar.span), []).append((one.excess_ms, bar))
     apart = _apart(request)
     grouped = [_grouped(operation, own, apart, request) for operation, own in found.items()]
@@ -117,20 +120,30 @@ def is_longer(ms: float, p50_ms: float, p95_ms: float) -> bool:
 def _own_excess(request: Request) -> list[float]:
     """Return the milliseconds of each span that neither its usual duration nor the excess of those below explain.
 
-    A span of which nothing is known is all excess, as far as the one above it has any.
+    Spans of which nothing is known share what is left of the excess of the one above them.
     """
     claims: dict[int, float] = {}
     for bar in top_down(request.axis):
         baseline = request.past.of(bar.span)
         above = claims.get(id(bar), 0.0)
         claims[id(bar)] = above if baseline is None else max(0.0, bar.length / _MS - baseline.p50_ms)
-        for child in bar.children:
-            claims[id(child)] = min(child.length / _MS, claims[id(bar)])
+        if claims[id(bar)] and bar.children:
+            claims.update(_shared(bar, claims[id(bar)], request))
     return [_own(bar, claims) for bar in request.axis.bars]
 
 
+def _shared(bar: Bar, excess: float, request: Request) -> dict[int, float]:
+    waited = [child for child in bar.children if not child.detached]
+    usual = [(child, request.past.of(child.span)) for child in waited]
+    left = excess - sum(max(0.0, child.length / _MS - one.p50_ms) for child, one in usual if one is not None)
+    unknown = [child for child, one in usual if one is None]
+    whole = sum(child.length for child in unknown) / _MS
+    part = min(1.0, max(0.0, left) / whole) if whole else 0.0
+    return {id(child): child.length / _MS * part for child in unknown}
+
+
 def _own(bar: Bar, claims: Mapping[int, float]) -> float:
-    below = sum(claims[id(child)] for child in bar.children if not child.detached)
+    below = sum(claims.get(id(child), 0.0) for child in bar.children if not child.detached)
     return max(0.0, min(self_time(bar) / _MS, claims[id(bar)] - below))
 
 
