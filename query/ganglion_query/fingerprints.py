@@ -1,12 +1,16 @@
 """What errors and messages of one cause have in common: the text without numbers, ids, addresses and quotes. Pure."""
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
-__all__ = ["error_type", "fingerprint", "template"]
+__all__ = ["Placed", "alike", "error_type", "fingerprint", "template"]
 
 _LONGEST = 500
+_MANY = 8
+"""A place in messages that are alike otherwise with more different words is one for a value."""
 _VARYING = (
     (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE), "<url>"),
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<id>"),
@@ -31,6 +35,30 @@ def template(text: str) -> str:
     for pattern, name in _VARYING:
         shown = pattern.sub(name, shown)
     return _SPACE.sub(" ", shown).strip()
+
+
+Placed = tuple[str, str, str, str]
+"""A service, a logger, a level, and a message without numbers."""
+
+
+def alike(messages: Iterable[Placed]) -> Mapping[Placed, str]:
+    """Return each message without the words that vary among many that begin alike: `read <any> in <n> ms`.
+
+    Of one sender, in as many words, with the same first one; a place with many different words holds no fixed one. (A
+    tree of these is what Drain is, He et al. 2017.)
+    """
+    groups: defaultdict[tuple[str, ...], list[Placed]] = defaultdict(list)
+    for message in messages:
+        words = message[3].split(" ")
+        groups[*message[:3], str(len(words)), words[0]].append(message)
+    return {message: shape for group in groups.values() for message, shape in _shapes(group)}
+
+
+def _shapes(group: Sequence[Placed]) -> Iterator[tuple[Placed, str]]:
+    split = [message[3].split(" ") for message in group]
+    varying = [len(set(words)) > _MANY for words in zip(*split, strict=True)]
+    for message, words in zip(group, split, strict=True):
+        yield message, " ".join("<any>" if varies else word for word, varies in zip(words, varying, strict=True))
 
 
 def error_type(error: str) -> str | None:

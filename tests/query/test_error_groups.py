@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -53,6 +54,21 @@ def test_what_failing_requests_have_in_common_is_told(postgresql: str) -> None:
     assert [(share.attribute, share.value, share.among_errors) for share in group.common] == [("tenant", "gamma", 1.0)]
     assert group.common[0].among_all == pytest.approx(30 / 110)
     assert "100 % of them have tenant gamma (27 % of all requests)" in _groups(postgresql).verdict
+
+
+def test_a_version_that_has_no_more_errors_than_the_other_brought_none(postgresql: str) -> None:
+    def error(random: Random) -> str:
+        return "E: x" if random.random() < 0.5 else ""
+
+    keep(
+        postgresql,
+        *asked(40, minutes_ago(58), minutes_ago(25)),
+        *asked(40, minutes_ago(20), minutes_ago(1), seed=2, error=error),
+        *asked(40, minutes_ago(20), minutes_ago(1), seed=3, error=error, version="1.1.0"),
+    )
+    found = _groups(postgresql)
+    assert found.groups[0].new_versions == []
+    assert found.verdict.endswith(", new")
 
 
 def test_errors_as_frequent_as_before_are_no_news(postgresql: str) -> None:

@@ -4,7 +4,7 @@ from statistics import NormalDist, fmean, variance
 
 import pytest
 from ganglion_query.change_point import Weighed, clearest_fall
-from ganglion_query.fingerprints import error_type, template
+from ganglion_query.fingerprints import alike, error_type, template
 from ganglion_query.intervals import mean_interval, quantile, quantile_interval, share_interval, t_quantile
 from ganglion_query.significance import Sample, counts_apart, dispersion, means_apart, normal_of_t, shares_apart
 from hypothesis import given
@@ -180,6 +180,14 @@ def test_points_that_stand_together_weigh_as_many() -> None:
 )
 def test_what_varies_is_left_out(text: str, expected: str) -> None:
     assert template(text) == expected
+
+
+def test_words_that_vary_among_many_messages_are_left_out() -> None:
+    words = [template(f"reading {name * 3}.pdf in {number} ms") for number, name in enumerate("abcdefghijk")]
+    few = ["cache is cold", "cache is warm"]
+    shapes = alike([("shop", "app", "INFO", text) for text in [*words, *few]])
+    assert {shapes["shop", "app", "INFO", text] for text in words} == {"reading <any> in <n> ms"}
+    assert [shapes["shop", "app", "INFO", text] for text in few] == few
 
 
 @given(st.text())

@@ -5,18 +5,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ganglion_query.answers.change import Change, Evidence, Key
 from ganglion_query.failures import Failure
-from ganglion_query.fingerprints import template
-from ganglion_query.reader.changes import MessageRow, SeenRow
+from ganglion_query.fingerprints import alike, template
+from ganglion_query.reader.changes import MessageRow, SenderRow
 from ganglion_query.sentences import at_time
 from ganglion_query.significance import CERTAIN, counts_apart, log_ratio, shares_apart
 
-__all__ = ["appearances", "merged", "uncertain"]
+__all__ = ["appearances", "uncertain"]
 
-_ERRORS = ("ERROR", "CRITICAL")
+Kind = Literal["service", "version", "model"]
+K = TypeVar("K")
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class Seen:
     trace_before: str | None
     trace_after: str | None
 
-    def add(self, row: SeenRow | MessageRow) -> None:
+    def add(self, row: SenderRow | MessageRow) -> None:
         self.before += row.before
         self.after += row.after
         self.first_seen = min(self.first_seen, row.first_seen)
@@ -53,25 +54,30 @@ class Seen:
         return self.z >= CERTAIN or (known is not None and key not in known)
 
 
-def merged(rows: Iterable[SeenRow]) -> dict[Key, Seen]:
-    """Return what is seen by service and name, whoever told of it."""
+def _merged(senders: Iterable[SenderRow], kind: Kind) -> dict[Key, Seen]:
+    """Return the services, or the versions or models of each, whoever told of them."""
     found: dict[Key, Seen] = {}
-    for row in rows:
-        key = (row.service, row.name)
-        if key in found:
-            found[key].add(row)
-        else:
-            found[key] = _seen(row)
+    for row in senders:
+        name = {"service": row.service, "version": row.version, "model": row.model}[kind]
+        if name is not None:
+            _add(found, (row.service, name), row)
     return found
 
 
-def _seen(row: SeenRow | MessageRow) -> Seen:
+def _add(found: dict[K, Seen], key: K, row: SenderRow | MessageRow) -> None:
+    if key in found:
+        found[key].add(row)
+    else:
+        found[key] = _seen(row)
+
+
+def _seen(row: SenderRow | MessageRow) -> Seen:
     return Seen(row.before, row.after, row.first_seen, row.last_seen, row.trace_before, row.trace_after)
 
 
-def uncertain(rows: Iterable[SeenRow]) -> set[str]:
+def uncertain(senders: Sequence[SenderRow], kind: Kind) -> set[str]:
     """Return the services of what is there only after, but too seldom to be sure that it is new."""
-    return {key[0] for key, seen in merged(rows).items() if not seen.before and 0 < seen.z < CERTAIN}
+    return {key[0] for key, seen in _merged(senders, kind).items() if not seen.before and 0 < seen.z < CERTAIN}
 
 
 def appearances(evidence: Evidence) -> Iterator[Change]:
@@ -86,7 +92,7 @@ def appearances(evidence: Evidence) -> Iterator[Change]:
 
 
 def _services(evidence: Evidence) -> Iterator[Change]:
-    for key, seen in merged(evidence.services).items():
+    for key, seen in _merged(evidence.senders, "service").items():
         if seen.is_new(key, evidence.known.get("service")):
             yield _change("service", key[0], f"{key[0]} began at {at_time(seen.first_seen)}", seen)
         elif seen.has_vanished:
@@ -94,7 +100,7 @@ def _services(evidence: Evidence) -> Iterator[Change]:
 
 
 def _versions(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change]:
-    for service, names in _by_service(evidence.versions, concerned).items():
+    for service, names in _by_service(evidence.senders, "version", concerned).items():
         known = evidence.known.get("version")
         new = {name: seen for name, seen in names.items() if seen.is_new((service, name), known)}
         for name, seen in new.items():
@@ -109,7 +115,7 @@ def _versions(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change
 
 
 def _models(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change]:
-    for service, names in _by_service(evidence.models, concerned).items():
+    for service, names in _by_service(evidence.senders, "model", concerned).items():
         known = evidence.known.get("model")
         new = {name for name, seen in names.items() if seen.is_new((service, name), known)}
         for name, seen in names.items():
@@ -123,25 +129,23 @@ def _models(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change]:
                 yield _change("model", f"{service} {name}", summary, seen)
 
 
-def _by_service(rows: Sequence[SeenRow], concerned: Collection[str]) -> Mapping[str, Mapping[str, Seen]]:
+def _by_service(
+    senders: Sequence[SenderRow], kind: Kind, concerned: Collection[str]
+) -> Mapping[str, Mapping[str, Seen]]:
     found: defaultdict[str, dict[str, Seen]] = defaultdict(dict)
-    for (service, name), seen in merged(rows).items():
+    for (service, name), seen in _merged(senders, kind).items():
         if service not in concerned:
             found[service][name] = seen
     return found
 
 
 def _messages(evidence: Evidence, concerned: Collection[str]) -> Iterator[Change]:
+    shapes = alike({(row.service, row.logger, row.level, template(row.name)) for row in evidence.messages})
     found: dict[tuple[str, str, str], Seen] = {}
     for row in evidence.messages:
-        # What was an error is told as such.
-        if row.service in concerned or row.level in _ERRORS:
-            continue
-        key = (row.service, row.logger, template(row.name))
-        if key in found:
-            found[key].add(row)
-        else:
-            found[key] = _seen(row)
+        if row.service not in concerned:
+            shape = shapes[row.service, row.logger, row.level, template(row.name)]
+            _add(found, (row.service, row.logger, shape), row)
     for (service, logger, text), seen in found.items():
         subject = f"{text} ({logger or service})"
         if seen.is_new((service, text), None):
@@ -192,6 +196,10 @@ def _errors_apart(before: int, after: int, requests: tuple[int, int]) -> float:
     return min(by_count, by_share, key=abs) if by_count * by_share > 0 else 0.0
 
 
+def _times(count: int) -> str:
+    return ("never", "once", "twice")[count] if count < 3 else f"{count:,} times"
+
+
 def _error_change(subject: str, before: Sequence[Failure], after: Sequence[Failure], z: float) -> Change:
     first = min((failure.timestamp for failure in after), default=None)
     since = f" since {at_time(first)}" if first and not before else ""
@@ -199,7 +207,7 @@ def _error_change(subject: str, before: Sequence[Failure], after: Sequence[Failu
     return Change(
         kind="error",
         subject=subject,
-        summary=f"{subject}: {len(after):,} times{since}, before {len(before):,} times",
+        summary=f"{subject}: {_times(len(after))}{since}, before {_times(len(before))}",
         unit="count",
         before=len(before),
         after=len(after),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from ganglion_query.failures import Failure
-from ganglion_query.reader.changes import MessageRow, OperationRow, SeenRow, StepRow
+from ganglion_query.reader.changes import MessageRow, OperationRow, SenderRow, StepRow
 
 __all__ = ["Change", "Evidence", "Key"]
 
@@ -47,9 +47,7 @@ class Evidence:
     requests: tuple[int, int]
     operations: Sequence[OperationRow]
     steps: Sequence[StepRow] = ()
-    versions: Sequence[SeenRow] = ()
-    models: Sequence[SeenRow] = ()
-    services: Sequence[SeenRow] = ()
+    senders: Sequence[SenderRow] = ()
     messages: Sequence[MessageRow] = ()
     failures: Sequence[Failure] = ()
     known: Mapping[str, AbstractSet[Key]] = field(default_factory=dict[str, AbstractSet[Key]])

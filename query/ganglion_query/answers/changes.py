@@ -69,15 +69,11 @@ def changes(reader: Reader, at: datetime, window: timedelta, limit: int = 50) ->
 
 def _evidence(session: Session, before: Period, after: Period) -> Evidence:
     around = rows.Around(before.since, after.since, after.until, _MOST_OPERATIONS)
-    services, versions, models = (
-        rows.services(session, around),
-        rows.versions(session, around),
-        rows.models(session, around),
-    )
+    senders = rows.senders(session, around)
     known = {
         kind: rows.known_before(session, kind, sorted(asked), before.since)
-        for kind, seen in (("service", services), ("version", versions), ("model", models))
-        if (asked := uncertain(seen))
+        for kind in ("service", "version", "model")
+        if (asked := uncertain(senders, kind))
     }
     failures = [*find_failures(session, before).failures, *find_failures(session, after).failures]
     return Evidence(
@@ -88,9 +84,7 @@ def _evidence(session: Session, before: Period, after: Period) -> Evidence:
         ),
         operations=rows.operations(session, around),
         steps=rows.steps(session, around),
-        versions=versions,
-        models=models,
-        services=services,
+        senders=senders,
         messages=rows.messages(session, replace(around, limit=_MOST_MESSAGES)),
         failures=failures,
         known=known,

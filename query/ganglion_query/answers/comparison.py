@@ -142,7 +142,7 @@ def _of_entry(row: RequestRow, known: Mapping[int, ResourceRow], attribute: str)
     if column in _OF_REQUEST:
         return cast("str | None", getattr(row, column))
     if column == "models":
-        return _joined(row.models)
+        return _joined(sorted(set(row.models)))
     resource = known.get(row.resource_id)
     return cast("str | None", getattr(resource, column)) if resource and column in _OF_RESOURCE else None
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -22,6 +23,8 @@ _MOST_ROWS = 50_000
 _MOST_TRACES = 10_000
 _EXAMPLES = 5
 _STEPS = 60
+_MOST_OF_THEM = 0.9
+_MOST_OF_ALL = 0.99
 
 Trend = Literal["new", "rising", "steady", "falling"]
 
@@ -32,7 +35,7 @@ class ErrorGroup:
 
     `origin`: service and operation in which the first error of a trace in causal order arose, most often. `before`
     counts the same time before the period; `first_seen` is the first of both, `rising_since` the first from which on a
-    rising one is more frequent. `trace_ids` are the newest.
+    rising one is more frequent. `new_versions` came with it. `trace_ids` are the newest.
     """
 
     fingerprint: str
@@ -49,6 +52,7 @@ class ErrorGroup:
     common: Sequence[Share]
     trace_ids: Sequence[str]
     rising_since: datetime | None = None
+    new_versions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def error_groups(
     failed = {failure.trace_id for failure in now.failures if failure.trace_id}
     return ErrorGroups(
         period=period,
-        verdict=_verdict(groups, len(failed), everyone, usual),
+        verdict=_verdict(groups, len(failed), everyone),
         requests=everyone.count,
         errors=len(now.failures),
         groups=groups[:limit],
@@ -155,6 +159,7 @@ def _group(
         common=all_[0].over_represented(set(traces)),
         trace_ids=traces[:_EXAMPLES],
         rising_since=_rising_since(times) if trend == "rising" else None,
+        new_versions=_new_versions(set(traces), _service(failures), all_) if trend in {"new", "rising"} else (),
     )
 
 
@@ -171,6 +176,10 @@ def _rising_since(times: Sequence[datetime]) -> datetime | None:
     if found is None:
         return None
     return next((time for time in times if time >= times[0] + step * found.start), None)
+
+
+def _service(failures: Sequence[Failure]) -> str | None:
+    return Counter(failure.service for failure in failures).most_common(1)[0][0]
 
 
 def _origin(failure: Failure) -> str | None:
@@ -190,7 +199,7 @@ def _trend(before: int, after: int, all_: tuple[Population, Population]) -> Tren
     return "rising" if z >= CERTAIN else "falling" if z <= -CERTAIN else "steady"
 
 
-def _verdict(groups: Sequence[ErrorGroup], failed: int, everyone: Population, usual: Population) -> str:
+def _verdict(groups: Sequence[ErrorGroup], failed: int, everyone: Population) -> str:
     if not groups:
         return f"no errors in {amount(everyone.count, 'request')}"
     telling = _telling(groups)
@@ -199,8 +208,7 @@ def _verdict(groups: Sequence[ErrorGroup], failed: int, everyone: Population, us
     began = telling.first_seen if telling.trend == "new" else telling.rising_since
     since = f" since {at_time(began)}" if began else ""
     where = f" at {telling.origin}" if telling.origin else ""
-    how = _how(telling, _new_versions(telling, everyone, usual))
-    return f"{subject}{since}: {telling.error}{where} ({telling.count:,}), {how}"
+    return f"{subject}{since}: {telling.error}{where} ({telling.count:,}), {_how(telling)}"
 
 
 def _telling(groups: Sequence[ErrorGroup]) -> ErrorGroup:
@@ -209,12 +217,12 @@ def _telling(groups: Sequence[ErrorGroup]) -> ErrorGroup:
     return increased if counts_apart(increased.before, increased.count) >= CERTAIN else groups[0]
 
 
-def _how(group: ErrorGroup, new_versions: Sequence[str]) -> str:
+def _how(group: ErrorGroup) -> str:
     """Say what is new, and in what these requests differ from others."""
     trend = {"new": "new", "rising": f"rising from {group.before:,}", "steady": "as before", "falling": "falling"}
     told = trend[group.trend]
-    if new_versions:
-        return f"{told} with version {new_versions[0]}"
+    if group.new_versions:
+        return f"{told} with version {group.new_versions[0]}"
     if not group.common:
         return told
     first = group.common[0]
@@ -222,12 +230,20 @@ def _how(group: ErrorGroup, new_versions: Sequence[str]) -> str:
     return f"{told}; {among} ({share_text(first.among_all)} of all requests)"
 
 
-def _new_versions(group: ErrorGroup, everyone: Population, usual: Population) -> Sequence[str]:
-    """Return versions that these requests have in common and none had before, that of the origin first."""
-    if group.trend not in {"new", "rising"} or not usual.count:
+def _new_versions(traces: AbstractSet[str], service: str | None, all_: tuple[Population, Population]) -> Sequence[str]:
+    """Return versions that came with these errors, that of their service first.
+
+    None of the time before has them, and these requests do, more than others do or as all do.
+    """
+    everyone, usual = all_
+    if not usual.count:
         return []
     known = usual.values("version")
-    service = (group.origin or "").rpartition(" of ")[2]
-    versions = everyone.shared_values(group.trace_ids, "version")
-    new = sorted(version for version in versions if version not in known)
-    return sorted(new, key=lambda version: version.rpartition(" of ")[2] != service)
+    shares = [share for share in everyone.shares(traces, "version") if share.value not in known]
+    telling = {share.value for share in everyone.over_represented(traces)}
+    found = [
+        share.value
+        for share in shares
+        if share.among_errors >= _MOST_OF_THEM and (share.value in telling or share.among_all >= _MOST_OF_ALL)
+    ]
+    return sorted(found, key=lambda version: (version.rpartition(" of ")[2] != service, version))

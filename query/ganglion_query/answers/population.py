@@ -43,30 +43,24 @@ class Population:
     def values(self, attribute: str) -> set[str]:
         return {value for facts in self.facts.values() for name, value in facts if name == attribute}
 
-    def shared_values(self, trace_ids: Sequence[str], attribute: str) -> set[str]:
-        """Return the values that each of these requests has."""
-        counted = Counter(
-            value for trace_id in trace_ids for name, value in self.facts.get(trace_id, ()) if name == attribute
-        )
-        some = sum(trace_id in self.facts for trace_id in trace_ids)
-        return {value for value, count in counted.items() if count == some}
-
     def over_represented(self, trace_ids: AbstractSet[str]) -> Sequence[Share]:
-        """Return what most sets these requests apart from the others, the surest first.
-
-        What all of them have in common is one cause: of values that the same requests have the first of the names.
-        """
-        inside = Counter(fact for trace_id in trace_ids for fact in self.facts.get(trace_id, ()))
-        some, all_ = sum(trace_id in self.facts for trace_id in trace_ids), self.count
-        everywhere = Counter(fact for facts in self.facts.values() for fact in facts)
+        """Return what most sets these requests apart from the others, the surest first."""
+        some = len(trace_ids & self.facts.keys())
         found: list[tuple[float, Share]] = []
-        for (name, value), count in inside.items():
-            z = shares_apart(everywhere[name, value] - count, all_ - some, count, some)
-            share = Share(name, value, count / some, everywhere[name, value] / all_)
+        for share in self.shares(trace_ids):
+            inside, everywhere = round(share.among_errors * some), round(share.among_all * self.count)
+            z = shares_apart(everywhere - inside, self.count - some, inside, some)
             if z >= CERTAIN and share.among_errors - share.among_all >= _LEAST_DIFFERENCE:
                 found.append((z, share))
         found.sort(key=lambda pair: (-round(pair[0], 6), _NAMES.index(pair[1].attribute), pair[1].value))
         return [share for _, share in found[:_SHOWN]]
+
+    def shares(self, trace_ids: AbstractSet[str], attribute: str | None = None) -> Sequence[Share]:
+        """Return how many of these requests have each value, of one attribute if it is given."""
+        known = trace_ids & self.facts.keys()
+        inside = Counter(fact for trace_id in known for fact in self.facts[trace_id] if attribute in {None, fact[0]})
+        everywhere = Counter(fact for facts in self.facts.values() for fact in facts if fact in inside)
+        return [Share(*fact, count / len(known), everywhere[fact] / self.count) for fact, count in inside.items()]
 
 
 def population(session: Session, period: Period, service: str | None = None, user: str | None = None) -> Population:
@@ -87,7 +81,7 @@ def _facts(row: RequestRow, known: Mapping[int, ResourceRow]) -> Iterator[tuple[
     said = {"operation": row.operation, "tenant": row.tenant_id, "user": row.user_id}
     yield from ((name, value) for name, value in said.items() if value)
     yield from (("model", model) for model in row.models)
-    for resource in (known[id_] for id_ in row.resource_ids if id_ in known):
+    for resource in (known[id_] for id_ in set(row.resource_ids) if id_ in known):
         name = resource.service_name or ""
         told = {
             "service": resource.service_name,

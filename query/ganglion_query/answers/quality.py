@@ -17,7 +17,8 @@ __all__ = ["Drop", "Quality", "ScoreTrend", "WorstAnswer", "quality"]
 
 _BUCKETS = 2000
 _MOST_METRICS = 50
-_MOST_SINGLE = 50_000
+_MOST_SINGLE = 5000
+_MOST_READ = 50_000
 _POINTS = 100
 _STEPS = (10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 _WORST = 10
@@ -78,11 +79,12 @@ def quality(reader: Reader, period: Period, service: str | None = None) -> Quali
     Raises:
         ReaderError: the database cannot be asked.
     """
-    seconds = period.length.total_seconds() / _BUCKETS
     wanted = rows.Wanted(period.since, period.until, service, _BUCKETS * _MOST_METRICS)
     with reader.session() as session:
-        series = _by_metric(rows.buckets(session, wanted, seconds))
-        trends = [_Series(metric, buckets, wanted, seconds).trend(session) for metric, buckets in series.items()]
+        series = _by_metric(rows.buckets(session, wanted, _bucket(period)))
+        trends = [
+            _Series(metric, buckets, wanted, _bucket(period)).trend(session) for metric, buckets in series.items()
+        ]
         worst = rows.lowest(session, rows.Wanted(period.since, period.until, service, _WORST))
     step = next((step for step in _STEPS if period.length.total_seconds() / step <= _POINTS), _STEPS[-1])
     return Quality(
@@ -104,12 +106,12 @@ def _by_metric(buckets: Sequence[ScoreBucket]) -> Mapping[str, list[ScoreBucket]
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """One score in steps of `seconds`; where it fell is then looked for among the single scores around."""
+    """One score in buckets of `step`; where it fell is then looked for among the single scores around."""
 
     metric: str
     buckets: Sequence[ScoreBucket]
     wanted: rows.Wanted
-    seconds: float
+    step: timedelta
 
     def trend(self, session: Session) -> ScoreTrend:
         count = sum(bucket.count for bucket in self.buckets)
@@ -151,12 +153,16 @@ class _Series:
     def _single(self, session: Session, first: int, last: int) -> Sequence[ScoreRow]:
         chosen = self.buckets[first:last]
         since = self._beginning(chosen[0].step)
-        until = min(self.wanted.until, self._beginning(chosen[-1].step + 1) + timedelta(microseconds=1))
-        single = rows.Wanted(since, until, self.wanted.service, _MOST_SINGLE)
+        until = min(self.wanted.until, self._beginning(chosen[-1].step + 1))
+        single = rows.Wanted(since, until, self.wanted.service, _MOST_READ)
         return rows.scores(session, single, self.metric)
 
     def _beginning(self, step: int) -> datetime:
-        return self.wanted.since + timedelta(seconds=step * self.seconds)
+        return self.wanted.since + step * self.step
+
+
+def _bucket(period: Period) -> timedelta:
+    return period.length // _BUCKETS + timedelta(microseconds=1)
 
 
 def _weighed(bucket: ScoreBucket) -> Weighed:
@@ -165,12 +171,11 @@ def _weighed(bucket: ScoreBucket) -> Weighed:
 
 def _points(series: Mapping[str, Sequence[ScoreBucket]], period: Period, step: int) -> list[ScorePoint]:
     """Return the means in steps of time; a bucket belongs to the step that it begins in."""
-    seconds = period.length.total_seconds() / _BUCKETS
     points: list[ScorePoint] = []
     for metric, buckets in series.items():
         sums: defaultdict[int, list[ScoreBucket]] = defaultdict(list)
         for bucket in buckets:
-            sums[int(bucket.step * seconds // step)].append(bucket)
+            sums[bucket.step * _bucket(period) // timedelta(seconds=step)].append(bucket)
         for number, some in sums.items():
             count = sum(bucket.count for bucket in some)
             mean = sum(bucket.total for bucket in some) / count

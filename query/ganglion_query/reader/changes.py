@@ -15,15 +15,13 @@ __all__ = [
     "Around",
     "MessageRow",
     "OperationRow",
-    "SeenRow",
+    "SenderRow",
     "StepRow",
     "known_before",
     "messages",
-    "models",
     "operations",
-    "services",
+    "senders",
     "steps",
-    "versions",
 ]
 
 STEPS = 20
@@ -61,22 +59,12 @@ _STEPS: LiteralString = """SELECT coalesce(s.service_name, '') AS service, s.nam
 FROM spans s WHERE s.start_time >= %(since)s AND s.start_time < %(until)s
 GROUP BY 1, 2, 3 LIMIT %(limit)s"""
 
-_VERSIONS: LiteralString = """SELECT coalesce(s.service_name, '') AS service,
-    r.attributes ->> 'service.version' AS name, {seen} FROM spans s JOIN resources r ON r.id = s.resource_id
-    WHERE s.start_time >= %(since)s AND s.start_time < %(until)s AND r.attributes ? 'service.version' GROUP BY 1, 2
-UNION ALL SELECT coalesce(l.service_name, ''), l.version, {logged} FROM logs l
-    WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.version IS NOT NULL GROUP BY 1, 2"""
-
-_MODELS: LiteralString = f"""SELECT coalesce(s.service_name, '') AS service, {MODEL} AS name, {{seen}} FROM spans s
-    WHERE s.start_time >= %(since)s AND s.start_time < %(until)s AND {MODEL} IS NOT NULL GROUP BY 1, 2
-UNION ALL SELECT coalesce(l.service_name, ''), l.context ->> 'model', {{logged}} FROM logs l
-    WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.context ? 'model' GROUP BY 1, 2"""  # noqa: S608
-
-_SERVICES: LiteralString = """SELECT coalesce(s.service_name, '') AS service,
-    coalesce(s.service_name, '') AS name, {seen}
-    FROM spans s WHERE s.start_time >= %(since)s AND s.start_time < %(until)s GROUP BY 1, 2
-UNION ALL SELECT coalesce(l.service_name, ''), coalesce(l.service_name, ''), {logged}
-    FROM logs l WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s GROUP BY 1, 2"""
+_SENDERS: LiteralString = f"""SELECT coalesce(s.service_name, '') AS service,
+    r.attributes ->> 'service.version' AS version, {MODEL} AS model, {{seen}}
+FROM spans s LEFT JOIN resources r ON r.id = s.resource_id
+WHERE s.start_time >= %(since)s AND s.start_time < %(until)s GROUP BY 1, 2, 3
+UNION ALL SELECT coalesce(l.service_name, ''), l.version, l.context ->> 'model', {{logged}} FROM logs l
+WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s GROUP BY 1, 2, 3"""  # noqa: S608
 
 _SEEN: LiteralString = """count(*) FILTER (WHERE {table}.{time} < %(at)s) AS before,
     count(*) FILTER (WHERE {table}.{time} >= %(at)s) AS after,
@@ -85,11 +73,17 @@ _SEEN: LiteralString = """count(*) FILTER (WHERE {table}.{time} < %(at)s) AS bef
     min({table}.trace_id::text) FILTER (WHERE {table}.{time} >= %(at)s) AS trace_after"""
 
 # Numbers and long ids are left out already here, so that they make no rows of their own.
-_MESSAGES: LiteralString = """SELECT coalesce(l.service_name, '') AS service, coalesce(l.logger, '') AS logger, l.level,
-    regexp_replace(regexp_replace(left(l.message, 200), '[0-9a-fA-F]*[0-9][0-9a-fA-F-]{{6,}}', '0', 'g'),
-        '[0-9]+', '0', 'g') AS name, {logged}
+_MESSAGES: LiteralString = """SELECT m.service, m.logger, m.level,
+    regexp_replace(regexp_replace(m.message, '[0-9a-fA-F]*[0-9][0-9a-fA-F-]{{6,}}', '0', 'g'),
+        '[0-9]+', '0', 'g') AS name,
+    sum(m.before)::bigint AS before, sum(m.after)::bigint AS after, min(m.first_seen) AS first_seen,
+    max(m.last_seen) AS last_seen, min(m.trace_before) AS trace_before, min(m.trace_after) AS trace_after
+FROM (
+    SELECT coalesce(l.service_name, '') AS service, coalesce(l.logger, '') AS logger, l.level,
+        left(l.message, 200) AS message, {logged}
     FROM logs l WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.level IN ('INFO', 'WARNING')
-GROUP BY 1, 2, 3, 4 ORDER BY count(*) DESC LIMIT %(limit)s"""
+    GROUP BY 1, 2, 3, 4
+) m GROUP BY 1, 2, 3, 4 ORDER BY sum(m.before + m.after) DESC LIMIT %(limit)s"""
 
 _KNOWN_BEFORE: LiteralString = """SELECT DISTINCT coalesce(s.service_name, '') AS service,
     CASE %(kind)s WHEN 'service' THEN s.service_name WHEN 'version' THEN r.attributes ->> 'service.version'
@@ -145,11 +139,12 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRow:
-    """Something that is there or not, such as a version; `first_seen` and `last_seen` are in both windows together."""
+class SenderRow:
+    """What a service tells of itself and its calls; `first_seen` and `last_seen` are in both windows together."""
 
     service: str
-    name: str
+    version: str | None
+    model: str | None
     before: int
     after: int
     first_seen: datetime
@@ -184,18 +179,9 @@ def steps(session: Session, around: Around) -> Sequence[StepRow]:
     return session.rows(StepRow, _STEPS, arguments)
 
 
-def versions(session: Session, around: Around) -> Sequence[SeenRow]:
-    """Return versions of services, those of spans and of logs apart."""
-    return session.rows(SeenRow, _with_times(_VERSIONS), _arguments(around))
-
-
-def models(session: Session, around: Around) -> Sequence[SeenRow]:
-    """Return models that services call, those of spans and of logs apart."""
-    return session.rows(SeenRow, _with_times(_MODELS), _arguments(around))
-
-
-def services(session: Session, around: Around) -> Sequence[SeenRow]:
-    return session.rows(SeenRow, _with_times(_SERVICES), _arguments(around))
+def senders(session: Session, around: Around) -> Sequence[SenderRow]:
+    """Return services by version and by the model that they name, those of spans and of logs apart."""
+    return session.rows(SenderRow, _with_times(_SENDERS), _arguments(around))
 
 
 def messages(session: Session, around: Around) -> Sequence[MessageRow]:

@@ -16,20 +16,32 @@ MODEL: LiteralString = """coalesce(s.attributes ->> 'gen_ai.request.model', s.at
 # A trace that began before the period is known by its root, which is there.
 _MARGIN = timedelta(hours=1)
 
-_REQUESTS: LiteralString = f"""WITH entries AS MATERIALIZED (
+# Most traces have their root here, so that the earliest span is looked for only of the others.
+_REQUESTS: LiteralString = f"""WITH near AS NOT MATERIALIZED (
+    SELECT * FROM spans s WHERE s.start_time >= %(margin)s AND s.start_time < %(until)s
+), roots AS MATERIALIZED (
     SELECT DISTINCT ON (s.trace_id) s.trace_id, s.start_time, s.duration_ms, s.service_name, s.name, s.status,
         s.user_id, s.tenant_id, s.session_id, s.resource_id
-    FROM spans s WHERE s.start_time >= %(margin)s AND s.start_time < %(until)s
-    ORDER BY s.trace_id, s.parent_span_id IS NOT NULL, s.start_time, s.span_id
+    FROM near s WHERE s.parent_span_id IS NULL ORDER BY s.trace_id, s.start_time, s.span_id
+), entries AS (
+    SELECT * FROM roots UNION ALL (
+        SELECT DISTINCT ON (s.trace_id) s.trace_id, s.start_time, s.duration_ms, s.service_name, s.name, s.status,
+            s.user_id, s.tenant_id, s.session_id, s.resource_id
+        FROM near s WHERE NOT EXISTS (SELECT FROM roots r WHERE r.trace_id = s.trace_id)
+        ORDER BY s.trace_id, s.start_time, s.span_id)
+), parts AS (
+    SELECT s.trace_id, s.resource_id, {MODEL} AS model, max(s.user_id) AS user_id, max(s.tenant_id) AS tenant_id,
+        max(s.session_id) AS session_id
+    FROM near s GROUP BY 1, 2, 3
 ), said AS MATERIALIZED (
-    SELECT s.trace_id, max(s.user_id) AS user_id, max(s.tenant_id) AS tenant_id, max(s.session_id) AS session_id,
-        array_agg(DISTINCT {MODEL}) AS models, array_agg(DISTINCT s.resource_id) AS resource_ids
-    FROM spans s WHERE s.start_time >= %(margin)s AND s.start_time < %(until)s GROUP BY s.trace_id
+    SELECT p.trace_id, max(p.user_id) AS user_id, max(p.tenant_id) AS tenant_id, max(p.session_id) AS session_id,
+        array_agg(p.model) FILTER (WHERE p.model IS NOT NULL) AS models, array_agg(p.resource_id) AS resource_ids
+    FROM parts p GROUP BY p.trace_id
 )
 SELECT replace(e.trace_id::text, '-', '') AS trace_id, e.start_time, e.duration_ms, e.service_name AS service,
     e.name AS operation, e.status = 'ERROR' AS failed, coalesce(e.user_id, d.user_id) AS user_id,
     coalesce(e.tenant_id, d.tenant_id) AS tenant_id, coalesce(e.session_id, d.session_id) AS session_id,
-    array_remove(d.models, NULL) AS models, e.resource_id, d.resource_ids
+    coalesce(d.models, ARRAY[]::text[]) AS models, e.resource_id, d.resource_ids
 FROM entries e JOIN said d ON d.trace_id = e.trace_id WHERE e.start_time >= %(since)s
 ORDER BY e.start_time DESC LIMIT %(limit)s"""  # noqa: S608
 
@@ -39,7 +51,10 @@ _COUNT = """SELECT count(DISTINCT s.trace_id) AS requests FROM spans s
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """One trace; time, duration (ms), service, operation, outcome and `resource_id` are those of its entry span."""
+    """One trace; time, duration (ms), service, operation, outcome and `resource_id` are those of its entry span.
+
+    `models` and `resource_ids` are of all its spans, and may name one twice.
+    """
 
     trace_id: str
     start_time: datetime

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import LiteralString
 
 from ganglion_query.reader.session import Session
@@ -18,7 +18,7 @@ WHERE l.message = 'ragas_score_computed' AND l.timestamp >= %(since)s AND l.time
 _BUCKETS: LiteralString = f"""SELECT b.metric, b.step, count(*) AS count, sum(b.score) AS total,
     sum(b.score * b.score) AS squares
 FROM (SELECT m.key AS metric, m.value::float8 AS score,
-    floor(extract(epoch FROM l.timestamp - %(since)s) / %(seconds)s)::int AS step {_FROM}) b
+    div(extract(epoch FROM l.timestamp - %(since)s) * 1000000, %(microseconds)s)::int AS step {_FROM}) b
 GROUP BY b.metric, b.step ORDER BY b.metric, b.step LIMIT %(limit)s"""  # noqa: S608
 
 _SCORES: LiteralString = f"""SELECT l.timestamp, replace(l.trace_id::text, '-', '') AS trace_id, l.user_id,
@@ -74,8 +74,9 @@ class TraceScore:
     score: float
 
 
-def buckets(session: Session, wanted: Wanted, seconds: float) -> list[ScoreBucket]:
-    return session.rows(ScoreBucket, _BUCKETS, {**_arguments(wanted), "seconds": seconds})
+def buckets(session: Session, wanted: Wanted, step: timedelta) -> list[ScoreBucket]:
+    microseconds = step // timedelta(microseconds=1)
+    return session.rows(ScoreBucket, _BUCKETS, {**_arguments(wanted), "microseconds": microseconds})
 
 
 def scores(session: Session, wanted: Wanted, metric: str) -> list[ScoreRow]:
