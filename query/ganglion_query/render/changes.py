@@ -35,6 +35,8 @@ def _length(seconds: float) -> str:
 
 
 def _hints(answer: Changes) -> Iterator[str]:
+    if answer.others:
+        yield f"({count(answer.others, 'smaller change')} more, see --limit)"
     example = next((one.trace_id for one in answer.changes if one.trace_id), None)
     if example is not None:
         yield f"An example:  {next_command('explain', example)}"

@@ -71,10 +71,11 @@ def _score(score: float) -> str:
 
 def _rest(console: Console, answer: Comparison) -> None:
     told = [f"{count(answer.without, 'request')} without it"] if answer.without else []
+    told += [f"{count(answer.elsewhere, 'request')} of other operations, see --operation"] if answer.elsewhere else []
     told += [f"{count(answer.others, 'value')} more, see --limit"] if answer.others else []
     told += ["not every request was read: ask for a shorter time"] if answer.truncated else []
     slowest = [one for one in answer.groups if one.trace_id]
-    hints = [f"({'; '.join(told)})"] if told else []
+    hints = [f"({one})" for one in told]
     hints += [
         f"The slowest with {short(one.value, 30)}:  {next_command('explain', one.trace_id or '')}"
         for one in slowest[:4]

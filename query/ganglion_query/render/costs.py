@@ -19,11 +19,14 @@ def print_costs(console: Console, answer: Costs) -> None:
     period = f"{when(answer.period.since)} to {when(answer.period.until)}"
     console.print(Text.assemble((whole, "bold"), f"  {count(answer.tokens, 'token')}  {period}"))
     console.print()
-    width = max(0, min(30, usual_width(console) - 90))
+    width = max(0, min(30, usual_width(console) - 70))
     digits = _digits(max(one.usd for one in answer.groups))
     names = [answer.by, "cost", "share", "calls", "requests", "tokens", ""]
     columns(console, names, (_row(one, answer, digits, width) for one in answer.groups), right="12345")
+    unpriced = sum(one.unpriced for one in answer.groups)
     hints = [f"({count(answer.others, answer.by)} more, see --limit)"] if answer.others else []
+    hints += [f"({count(unpriced, 'call')} of models without a price; GANGLION_PRICES names yours)"] if unpriced else []
+    hints += ["(only the newest calls are added up; ask for a shorter time)"] if answer.truncated else []
     first = answer.groups[0].name
     if answer.by == "trace" and first is not None:
         hints.append(f"What it did:  {next_command('trace', first)}")

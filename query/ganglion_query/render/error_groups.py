@@ -22,12 +22,14 @@ def print_error_groups(console: Console, answer: ErrorGroups) -> None:
         console.print()
         for line in _lines(group):
             console.print(line, soft_wrap=True)
+    if answer.others:
+        console.print(f"\n{count(answer.others, 'rarer cause')} more; ask for a shorter time, or one service.")
     if answer.truncated:
-        console.print("\nThere are more causes than these; ask for a shorter time, or one service.")
+        console.print("\nOnly the newest errors were read; ask for a shorter time.")
     example = next((trace for group in answer.groups for trace in group.trace_ids), None)
     hints = [] if example is None else [f"One of them:       {next_command('explain', example)}"]
     if answer.groups[0].trend in {"new", "rising"}:
-        at = when(answer.groups[0].first_seen)
+        at = when(answer.groups[0].rising_since or answer.groups[0].first_seen)
         hints.append(f"What changed then: {next_command('changes', '--at', at)}")
     hint(console, "", *hints)
 

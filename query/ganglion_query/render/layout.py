@@ -102,8 +102,8 @@ def _least_width(index: int, wrap: int | None, cells: Sequence[str]) -> int | No
 
 def bar(share: float, width: int, style: str = "blue") -> Text:
     """Return a bar for a share from 0 to 1."""
-    cells = max(0, min(width, round(share * width)))
-    return Text("█" * max(cells, 1 if share > 0 else 0), style)
+    least = 1 if share > 0 and width else 0
+    return Text("█" * max(least, min(width, round(share * width))), style)
 
 
 def sparkline(values: Sequence[float | None], low: float, high: float) -> str:
