@@ -19,13 +19,13 @@ from ganglion_query.reader import Reader, open_pool
 from rich.console import Console
 
 from bench.history import History, made_history
-from bench.plans import Statement, explained
+from bench.plans import cold_reads, explained
 from bench.postgresql import running_postgresql, server
 from bench.questions import Question, Samples, draw, questions
 from bench.report import Budget, Figure, Scale, median, percentile, show
 from bench.serving import forget, served
 
-__all__ = ["cold_reads", "run"]
+__all__ = ["run"]
 
 _DAY = timedelta(days=1)
 _NONE = Budget(0, 0, "less")
@@ -96,25 +96,12 @@ class _Run:
             for age, question in asked:
                 with explained(dsn, 120.0) as (reader, statements):
                     question.calls[0](reader)
-                unneeded = cold_reads(statements, question.reads)
+                unneeded = cold_reads(statements, question.asked)
                 cold += [f"{question.name}: {table}" for table in sorted(unneeded)]
                 file.write(f"== {question.name} ({age} day) {' '.join(sorted(unneeded))}\n\n")
                 file.writelines(f"{statement.text()}\n" for statement in statements)
         note = f"of {len(asked)}; plans in {self.plans.name}. {'; '.join(cold)}"
         return Figure("partitions read though they hold nothing that was asked", len(cold), "", budget=_NONE, note=note)
-
-
-def cold_reads(statements: Sequence[Statement], reads: Period | None) -> frozenset[str]:
-    """Return the partitions that were read though they are not of the time `reads`, a day around it.
-
-    None: an id was looked up; then those that were read from beginning to end.
-    """
-    if reads is None:
-        return frozenset().union(*(one.sequential for one in statements)) - {"resources"}
-    tables = frozenset[str]().union(*(one.tables for one in statements))
-    around = {f"{reads.since - _DAY:%Y%m%d}", f"{reads.until + _DAY:%Y%m%d}"}
-    first, last = min(around), max(around)
-    return frozenset(one for one in tables if one[-8:].isdigit() and not first <= one[-8:] <= last)
 
 
 def _timed(reader: Reader, question: Question) -> list[float]:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -43,7 +43,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Calls of one kind. `reads` is the time that they may read, None where an id is looked up and only by indexes.
+    """Calls of one kind. `asked` is the time they are about, None where it is an id only.
 
     `path` is the same as the first call over HTTP.
     """
@@ -51,7 +51,7 @@ class Question:
     name: str
     budget: Budget | None
     calls: Sequence[Call]
-    reads: Period | None
+    asked: Period | None
     path: str = ""
 
 
@@ -114,7 +114,8 @@ def _of_requests(samples: Samples, day: Period) -> Iterator[Question]:
     logs = [_ask(log_search.search_logs, LogFilter(user=one, since=day.since, until=day.until)) for one in users]
     yield Question("logs of a user in 24 h", USER, logs, day, f"logs?{_times(day)}&user={users[0]}")
     explained = [_ask(explanation.explain, one) for one in traces[:20]]
-    yield Question("explain", HOUR, explained, None, f"traces/{traces[0]}/explanation")
+    before = Period(day.since - _DAY, day.until)
+    yield Question("explain", HOUR, explained, before, f"traces/{traces[0]}/explanation")
 
 
 def _of_time(samples: Samples, day: Period) -> Iterator[Question]:
@@ -130,7 +131,7 @@ def _of_time(samples: Samples, day: Period) -> Iterator[Question]:
     views = [_ask(overview.overview, one) for one in hours]
     yield Question("overview of an hour", HOUR, views, day, f"overview?{_times(hours[0])}")
     yield Question("overview of a day", HOUR, [_ask(overview.overview, day)] * 5, day, f"overview?{_times(day)}")
-    yield Question("tail, one look", USER, [_look] * len(hours), None)
+    yield Question("tail, one look", USER, [_look] * len(hours), _today())
 
 
 def _of_text(samples: Samples, day: Period, whole: Period) -> Iterator[Question]:
@@ -196,6 +197,11 @@ def _of_causes(samples: Samples, day: Period, whole: Period) -> Iterator[Questio
 
 def _ask(function: Callable[..., Any], *arguments: Any) -> Call:
     return lambda reader: function(reader, *arguments)
+
+
+def _today() -> Period:
+    now = datetime.now(UTC)
+    return Period(now, now + _DAY)
 
 
 def _look(reader: Reader) -> None:
