@@ -11,11 +11,11 @@ from ganglion_query.causes.past import Occurrence, Operation, Past, Usual
 from ganglion_query.causes.request import requested
 from ganglion_query.fingerprints import template
 from ganglion_query.model import LogRow, NotFoundError, SpanRow, Trace
-from ganglion_query.reader import Reader
+from ganglion_query.reader import Reader, Scope
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.query.rows import ID, log_row, span_row, trace_of
-from tests.query.telemetry import ERROR, INFO, TRACE_ID, Sent, log, span, store
+from tests.query.telemetry import ERROR, INFO, TRACE_ID, Sent, attributes, log, span, store
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WARNING = 13
@@ -408,3 +408,21 @@ def test_what_went_up_is_not_told_again() -> None:
     found = _explained(*rows, past=Past({}, Usual()))
     assert [one.title for one in found.findings] == ["search failed: StoreError: no", "warning pool is nearly full"]
     assert len(found.logs) == 3
+
+
+async def test_a_tenant_is_told_of_its_own_requests_alone(postgresql: str) -> None:
+    def requests(tenant: str, first: int, at: datetime, generate: float) -> list[Span]:
+        made = _request(first, at, generate=generate)
+        for one in made:
+            one.attributes.extend(attributes({"tenant.id": tenant}))
+        return made
+
+    before = [NOW - timedelta(hours=one + 1) for one in range(10)]
+    mine = [one for number, at in enumerate(before) for one in requests("a", number + 1, at, 55)]
+    theirs = [one for number, at in enumerate(before) for one in requests("b", number + 100, at, 5000)]
+    await store(postgresql, Sent("rag", [*mine, *theirs, *requests("a", SLOW, NOW, 2400)]))
+    reader = Reader(postgresql).within(Scope(("a",)))
+    found = explain(reader, f"{SLOW:032x}")
+    assert found.verdict == "Slow: generate took 2.40 s of 2.42 s, 44 times its usual 55.0 ms (p99 55.0 ms)."
+    with pytest.raises(NotFoundError):
+        explain(reader, f"{100:032x}")

@@ -127,7 +127,7 @@ def baselines(session: Session, operations: Collection[tuple[str, str]], period:
     """Return the durations and failures of each operation (service, name), where there are any."""
     services, names = [service for service, _ in operations], [name for _, name in operations]
     arguments = {**_sliced(period), "services": services, "names": names, "each": _EACH}
-    return session.rows(BaselineRow, _BASELINES, arguments)
+    return session.rows(BaselineRow, _BASELINES, arguments, often=True)
 
 
 def usual_traces(session: Session, operation: tuple[str, str], period: Period) -> list[str]:
@@ -139,7 +139,7 @@ def usual_traces(session: Session, operation: tuple[str, str], period: Period) -
 
 def occurrences(session: Session, traces: Sequence[str], period: Period) -> list[OccurrenceRow]:
     """Return in how many of `traces` each operation is, and how often."""
-    return session.rows(OccurrenceRow, _OCCURRENCES, _around(traces, period, _MOST_SPANS))
+    return session.rows(OccurrenceRow, _OCCURRENCES, _around(traces, period, _MOST_SPANS), often=True)
 
 
 def extents(session: Session, traces: Sequence[str], period: Period) -> tuple[float, float]:
@@ -152,7 +152,7 @@ def extents(session: Session, traces: Sequence[str], period: Period) -> tuple[fl
 def logged(session: Session, traces: Sequence[str], period: Period, kinds: LogKinds) -> list[LoggedRow]:
     """Return the beginnings of what each of `traces` logged of these kinds, each once."""
     arguments = {"loggers": list(kinds.loggers), "levels": list(kinds.levels)}
-    return session.rows(LoggedRow, _LOGGED, {**_around(traces, period, _MOST_LOGS), **arguments})
+    return session.rows(LoggedRow, _LOGGED, {**_around(traces, period, _MOST_LOGS), **arguments}, often=True)
 
 
 def request_traces(session: Session, request_id: str) -> list[str]:
