@@ -1,9 +1,9 @@
 """When a mean fell: the stretch of a series that is lowest against the rest, and how surely. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, combinations
 
 from ganglion_query.significance import normal_of_t
 
@@ -12,7 +12,7 @@ __all__ = ["Fall", "Weighed", "clearest_fall"]
 # By chance the greatest of many comparisons is higher than any one of them.
 _CERTAIN_LASTING = 4.0
 _CERTAIN_PASSING = 5.0
-_COARSE = 200
+_COARSE = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def clearest_fall(points: Sequence[Weighed], least: int = 5) -> Fall | None:
     if not points:
         return None
     series = _Series(points, least)
-    lasting = series.best([(start, len(points)) for start in range(1, len(points))])
+    lasting = series.best((start, len(points)) for start in range(1, len(points)))
     passing = series.passing()
     chosen = passing if passing and passing.z > (lasting.z if lasting else 0.0) + 1 else lasting
     if chosen is None:
@@ -68,35 +68,45 @@ class _Series:
         self._squares = [0.0, *accumulate(squares)]
         self._centre = centre
 
-    def best(self, stretches: Sequence[tuple[int, int]]) -> Fall | None:
-        falls = [fall for start, end in stretches if (fall := self._fall(start, end)) is not None]
-        return max(falls, key=lambda fall: fall.z, default=None)
+    def best(self, stretches: Iterable[tuple[int, int]]) -> Fall | None:
+        """Return the stretch of the greatest t, which is that of the greatest gap: what varies is the same for all."""
+        start, end = max(stretches, key=self._gap, default=(0, 0))
+        return self._fall(start, end) if self._gap((start, end)) > 0 else None
 
     def passing(self) -> Fall | None:
         """Return the best stretch with an end: looked for in large steps, then moved point by point."""
         step = max(1, self.length // _COARSE)
-        marks = range(0, self.length, step)
-        found = self.best([(start, end) for start in marks for end in marks if 0 < start < end])
+        found = self.best(combinations(range(step, self.length, step), 2))
         if found is None or step == 1:
             return found
         starts = range(max(1, found.start - step), min(self.length, found.start + step + 1))
         ends = range(max(1, found.end - step), min(self.length, found.end + step + 1))
-        found = self.best([(start, found.end) for start in starts if start < found.end]) or found
-        return self.best([(found.start, end) for end in ends if found.start < end]) or found
+        found = self.best((start, found.end) for start in starts if start < found.end) or found
+        return self.best((found.start, end) for end in ends if found.start < end) or found
 
-    def _fall(self, start: int, end: int) -> Fall | None:
-        count = self._counts[-1]
-        within = self._counts[end] - self._counts[start]
-        others = count - within
-        if within < self._least or self._counts[start] < self._least or others < 2:
-            return None
+    def _gap(self, stretch: tuple[int, int]) -> float:
+        """Return how far the stretch lies below the rest, weighed by how many both are; 0 if it is no fall."""
+        start, end = stretch
+        before = self._counts[start]
+        within = self._counts[end] - before
+        others = self._counts[-1] - within
+        if within < self._least or before < self._least or others < 2:
+            return 0.0
         total = self._totals[end] - self._totals[start]
         low, high = total / within, (self._totals[-1] - total) / others
         # What was as low before has not fallen; the rest may be higher only because it rose.
-        if self._totals[start] / self._counts[start] - low < (high - low) / 2:
-            return None
+        if self._totals[start] / before - low < (high - low) / 2:
+            return 0.0
+        return max(0.0, (high - low) * math.sqrt(within * others))
+
+    def _fall(self, start: int, end: int) -> Fall:
+        count = self._counts[-1]
+        within = self._counts[end] - self._counts[start]
+        others = count - within
+        total = self._totals[end] - self._totals[start]
+        low, high = total / within, (self._totals[-1] - total) / others
         spread = self._squares[-1] - within * low**2 - others * high**2
         # Not less than what rounding leaves, so that a perfect step is not infinitely sure.
         deviation = math.sqrt(max(spread / (count - 2), 1e-6))
-        z = normal_of_t((high - low) / (deviation * math.sqrt(1 / within + 1 / others)), count - 2)
-        return Fall(start, end, high + self._centre, low + self._centre, z) if z > 0 else None
+        t = (high - low) / (deviation * math.sqrt(1 / within + 1 / others))
+        return Fall(start, end, high + self._centre, low + self._centre, normal_of_t(t, count - 2))
