@@ -3,6 +3,7 @@ import { useAnswer } from "~/api/queries";
 import type { Change, Changes } from "~/api/types";
 import { Filters, TextFilter } from "~/parts/filters";
 import { Page, VerdictLine } from "~/parts/page";
+import { Segments } from "~/parts/segments";
 import { Answer, Empty } from "~/parts/states";
 import { compact, duration, moment, percent, plural } from "~/state/format";
 import { parseTime } from "~/state/time";
@@ -34,15 +35,32 @@ function middleOf(since: string): string {
 }
 
 function Loaded({ changes }: { changes: Changes }) {
+  const url = useUrl();
   const { before, after } = changes;
+  const kinds = [...new Set(changes.changes.map((change) => change.kind))];
+  const kind = url.get("kind");
+  const shown = changes.changes.filter((change) => !kind || change.kind === kind);
   return (
     <>
-      <VerdictLine>
-        <b>{moment(changes.at)}</b>: {plural(changes.changes.length, "change")} between{" "}
-        {plural(changes.requests_before, "request")} since {moment(before.since)} and{" "}
-        {plural(changes.requests_after, "request")} until {moment(after.until)}
-      </VerdictLine>
-      {changes.changes.length === 0 ? (
+      <VerdictLine tone={changes.changes.length ? "warn" : "good"}>{changes.verdict}</VerdictLine>
+      <div className="line">
+        <p className="soft">
+          <b>{moment(changes.at)}</b>: {plural(changes.requests_before, "request")} since{" "}
+          {moment(before.since)} against {plural(changes.requests_after, "request")} until{" "}
+          {moment(after.until)}
+        </p>
+        {kinds.length > 1 && (
+          <Segments
+            name="kind"
+            label="Kind"
+            choices={[
+              { value: "", label: "All" },
+              ...kinds.map((one) => ({ value: one, label: KINDS[one].word })),
+            ]}
+          />
+        )}
+      </div>
+      {shown.length === 0 ? (
         <div className="card">
           <Empty title="Nothing changed that stands out">
             Try another time, or a longer one before and after.
@@ -50,10 +68,13 @@ function Loaded({ changes }: { changes: Changes }) {
         </div>
       ) : (
         <ol className={`card ${css.changes}`}>
-          {changes.changes.map((change, index) => (
+          {shown.map((change, index) => (
             <OneChange key={index} change={change} />
           ))}
         </ol>
+      )}
+      {changes.others > 0 && (
+        <p className="soft">{plural(changes.others, "smaller change")} are not shown.</p>
       )}
     </>
   );

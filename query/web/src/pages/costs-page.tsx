@@ -43,6 +43,7 @@ function Loaded({ costs }: { costs: Costs }) {
       </div>
     );
   }
+  const unpriced = costs.groups.reduce((sum, group) => sum + group.unpriced, 0);
   return (
     <>
       <dl className={css.sums}>
@@ -54,6 +55,7 @@ function Loaded({ costs }: { costs: Costs }) {
         <div className="card">
           <dt>Tokens</dt>
           <dd>{compact(costs.tokens)}</dd>
+          {unpriced > 0 && <dd className={css.note}>{plural(unpriced, "call")} without a known price</dd>}
         </div>
         <div className="card">
           <dt>A thousand tokens</dt>
@@ -97,6 +99,9 @@ function Loaded({ costs }: { costs: Costs }) {
           </table>
         </div>
       </section>
+      {costs.truncated && (
+        <p className="soft">There are more calls than were added up: these are the newest.</p>
+      )}
       {costs.others > 0 && <p className="soft">{plural(costs.others, "more")} that cost less.</p>}
     </>
   );

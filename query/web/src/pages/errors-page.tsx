@@ -105,7 +105,9 @@ function Cause({ group, all }: { group: ErrorGroup; all: number }) {
             .join(", ")}
         </p>
         <p className="soft">
-          first {moment(group.first_seen)} · last {moment(group.last_seen)}
+          first {moment(group.first_seen)}
+          {group.rising_since && <> · rising since {moment(group.rising_since)}</>} · last{" "}
+          {moment(group.last_seen)}
         </p>
         {group.common.length > 0 && (
           <ul className={css.common} aria-label="More frequent among these errors than among all requests">
@@ -128,7 +130,7 @@ function Cause({ group, all }: { group: ErrorGroup; all: number }) {
               {shortId(id)}
             </Link>
           ))}
-          <Link to={href("/changes", { at: group.first_seen })}>What changed then</Link>
+          <Link to={href("/changes", { at: group.rising_since ?? group.first_seen })}>What changed then</Link>
         </p>
       </div>
     </li>

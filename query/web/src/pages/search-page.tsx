@@ -254,13 +254,13 @@ function Services({ of, services }: { of: Record<string, number>; services: stri
       className={css.services}
       title={names.map(([name, spans]) => `${name}: ${spans}`).join("\n")}
     >
-      {names.slice(0, 3).map(([name]) => (
+      {names.slice(0, 2).map(([name]) => (
         <span key={name}>
           <i style={{ background: hueOf(services, name) }} />
           {name}
         </span>
       ))}
-      {names.length > 3 && <span>+{names.length - 3}</span>}
+      {names.length > 2 && <span>+{names.length - 2}</span>}
     </span>
   );
 }

@@ -174,6 +174,7 @@ function Unusual({ spans, since, onShow }: UnusualProps) {
 const WHY: Record<MissingSpan["why"], string> = {
   parent: "named as a parent, not stored",
   log: "named by a log, not stored",
+  caller: "called from elsewhere, which is not stored",
   usual: "usual for such requests",
 };
 
