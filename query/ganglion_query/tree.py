@@ -59,8 +59,8 @@ def walk(forest: Forest) -> Iterator[Placed]:
         placed = waiting.pop()
         yield placed
         if placed.branch.children:
-            below = sorted(placed.branch.children, key=_time, reverse=True)
-            waiting += [Placed(child, placed.depth + 1, Root.REAL) for child in below]
+            below = sorted(placed.branch.children, key=_time)
+            waiting += [Placed(child, placed.depth + 1, Root.REAL) for child in reversed(below)]
 
 
 def grow(trace: Trace) -> Forest:
