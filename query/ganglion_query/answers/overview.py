@@ -95,7 +95,7 @@ def overview(reader: Reader, period: Period, service: str | None = None, layer: 
     with reader.session() as session:
         rows = flows(session, period.since, period.until, step, service, layer)
         wanted = Wanted(period.since, period.until, service, _MOST_SCORES)
-        scores = buckets(session, wanted, step.total_seconds())
+        scores = buckets(session, wanted, step)
         calls = find_calls(session, period, None, _MOST_CALLS).calls
     spent = _Spent.of(calls, period, step, service, layer)
     whole = next(row for row in rows if row.kind == "all")
