@@ -35,7 +35,7 @@ MEASURES = (
     "instrumentation",
 )
 """Modules of this package with `run(scale) -> Iterable[Figure]`, in the order of a whole run."""
-STUDIES = ("journal_engines", "postgresql_indexes")
+STUDIES = ("journal_engines", "postgresql_indexes", "read_indexes")
 """Comparisons behind a decision in docs/decisions; they print their own tables, and run only by name."""
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
+import psutil
 from ganglion_query.answers.period import Period
 from ganglion_query.reader import Reader, open_pool
 from rich.console import Console
@@ -68,25 +69,28 @@ class _Run:
             return {age: draw(dsn, day, self.calls) for age, day in self.days().items()}
 
     def _figure(self, asked: dict[str, Question]) -> Figure:
-        all_warm: list[float] = []
+        warm: list[float] = []
         told: list[str] = []
         for age, question in asked.items():
-            cold, warm = self._cold_and_warm(question)
-            all_warm += warm
-            told.append(
-                f"{age} day: median {median(warm):.1f}, p95 {percentile(warm, 95):.1f}; "
-                f"cold first {cold[0]:.0f}, median {median(cold):.1f}, p95 {percentile(cold, 95):.0f}"
-            )
+            round_ = self._cold_and_warm(question)
+            warm += round_.warm
+            told.append(f"{age} day: {round_.told()}")
         question = asked["newest"]
-        note = f"of {len(all_warm)} calls. {'. '.join(told)}"
-        return Figure(f"{question.name}, p95", percentile(all_warm, 95), "ms", budget=question.budget, note=note)
+        note = f"of {len(warm)} calls. {'. '.join(told)}"
+        return Figure(f"{question.name}, p95", percentile(warm, 95), "ms", budget=question.budget, note=note)
 
-    def _cold_and_warm(self, question: Question) -> tuple[list[float], list[float]]:
+    def _cold_and_warm(self, question: Question) -> "_Round":
         forget(self.home / "postgresql")
         with running_postgresql(server(self.home)) as dsn, open_pool(dsn, 1) as pool:
-            pool.wait()
+            with pool.connection() as connection:
+                backend = psutil.Process(connection.info.backend_pid)
             reader = Reader(dsn, 120.0, pool=pool)
-            return _timed(reader, question), _timed(reader, question)
+            cold = _timed(reader, question)
+            before, mine = backend.cpu_times(), time.process_time()
+            warm = _timed(reader, question)
+            after, mine = backend.cpu_times(), time.process_time() - mine
+        theirs = after.user + after.system - before.user - before.system
+        return _Round(cold, warm, theirs * 1e3 / len(warm), mine * 1e3 / len(warm))
 
     def _planned(self, asked: Sequence[tuple[str, Question]]) -> Figure:
         """Explain the first call of every question; count those that read what they need not."""
@@ -102,6 +106,23 @@ class _Run:
                 file.writelines(f"{statement.text()}\n" for statement in statements)
         note = f"of {len(asked)}; plans in {self.plans.name}. {'; '.join(cold)}"
         return Figure("partitions read though they hold nothing that was asked", len(cold), "", budget=_NONE, note=note)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Milliseconds of each call just after the start and once more, and of CPU a call: of the server, of the reader."""
+
+    cold: Sequence[float]
+    warm: Sequence[float]
+    server: float
+    reader: float
+
+    def told(self) -> str:
+        return (
+            f"median {median(self.warm):.1f}, p95 {percentile(self.warm, 95):.1f}; CPU: server {self.server:.1f}, "
+            f"reader {self.reader:.1f}; cold: the first {self.cold[0]:.0f}, median {median(self.cold):.1f}, "
+            f"p95 {percentile(self.cold, 95):.0f}"
+        )
 
 
 def _timed(reader: Reader, question: Question) -> list[float]:
