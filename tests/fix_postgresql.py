@@ -40,9 +40,11 @@ def embedded_server() -> Generator[str]:
         server.prepare()
         command = server.command()
         with subprocess.Popen(command.argv, env=command.env, stderr=subprocess.DEVNULL) as process:
-            asyncio.run(server.wait_ready(30))
-            yield server.dsn
-            process.send_signal(signal.SIGINT)
+            try:
+                asyncio.run(server.wait_ready(30))
+                yield server.dsn
+            finally:
+                process.send_signal(signal.SIGINT)
 
 
 @pytest.fixture(scope="session")
