@@ -60,6 +60,12 @@ def test_a_usual_request_is_normal() -> None:
     assert (found.findings, found.first_error, found.missing) == ([], None, [])
 
 
+def test_what_is_no_slower_than_one_in_twenty_is_normal() -> None:
+    spread = Past({("shop", "GET /ask"): Baseline(100, 0.0, 70.0, 900.0, 1000.0)}, Usual())
+    assert _explained(*_ask(generate=800), past=spread).outcome == "normal"
+    assert _explained(*_ask(generate=950), past=spread).outcome == "slow"
+
+
 def test_a_slow_span_is_named_with_its_usual() -> None:
     found = _explained(*_ask(generate=2400), past=USUAL)
     assert found.outcome == "slow"
@@ -195,8 +201,19 @@ def _failed(id_: str, parent: str = "a", **fields: Any) -> SpanRow:
             ),
             "a",
         ),
+        (
+            _failing(
+                span_row("b", "a", at=1, ms=20, status="ERROR", status_message="ValueError: wrong key"),
+                _failed("c", at=30, ms=69),
+                status_message="ValueError: wrong key",
+            ),
+            "b",
+        ),
     ],
-    ids=["the last", "the first try", "its own", "through a silent span", "not below one that went well"],
+    ids=[
+        *("the last", "the first try", "its own", "through a silent span", "not below one that went well"),
+        "the one that it tells itself",
+    ],
 )  # fmt: skip
 def test_of_several_errors_the_one_that_made_the_request_fail_is_the_cause(rows: list[SpanRow], cause: str) -> None:
     found = _explained(*rows, past=USUAL)
