@@ -94,8 +94,14 @@ _SLOWEST = sql.SQL("""SELECT replace(s.trace_id::text, '-', '') AS trace_id, max
         max(s.duration_ms) AS duration_ms
     FROM spans s WHERE s.duration_ms IS NOT NULL AND {where} GROUP BY s.trace_id {after}
     ORDER BY max(s.duration_ms) DESC, s.trace_id DESC LIMIT %(limit)s""")
+_NOTHING = sql.SQL("")
 _AFTER_TIME = sql.SQL("HAVING (max(s.start_time), s.trace_id) < (%(after)s, %(after_trace)s::uuid)")
 _AFTER_DURATION = sql.SQL("HAVING (max(s.duration_ms), s.trace_id) < (%(after)s, %(after_trace)s::uuid)")
+
+# How slow a trace is at least that can be on the page: read off an index, so that the others need not be sorted.
+_PACE = sql.SQL("""SELECT s.duration_ms FROM spans s WHERE s.duration_ms >= 100 AND {where} {after}
+    ORDER BY s.duration_ms DESC OFFSET 2 * %(limit)s LIMIT 1""")
+_AT_LEAST = sql.SQL("s.duration_ms >= 100 AND s.duration_ms >= %(pace)s")
 
 # A trace of a list is looked for around its place in it, so that only the partitions of that time are read.
 _MARGIN = timedelta(hours=6)
@@ -148,16 +154,37 @@ def find(
     if after is not None:
         arguments["after"], arguments["after_trace"] = after
     fixed = list(_fixed(wanted, arguments))
-    statement, having = (_SLOWEST, _AFTER_DURATION) if slowest else (_NEWEST, _AFTER_TIME)
+    if slowest:
+        return _slowest(session, wanted, fixed, arguments)
     found: Sequence[Found] = ()
-    for since in [wanted.since] if slowest else _beginnings(wanted, after):
+    for since in _beginnings(wanted, after):
         arguments["since"] = since
-        conditions = sql.SQL(" AND ").join([where("s", "start_time", {"since": since, "until": wanted.until}), *fixed])
-        query = statement.format(where=conditions, after=having if after else sql.SQL(""))
+        query = _NEWEST.format(where=_within(wanted, fixed), after=_AFTER_TIME if after else _NOTHING)
         found = session.rows(Found, query, arguments)
         if len(found) == limit:
             break
     return found
+
+
+def _slowest(
+    session: Session, wanted: TraceCriteria, fixed: Sequence[sql.Composable], arguments: dict[str, Any]
+) -> Sequence[Found]:
+    arguments["since"] = wanted.since
+    paged = "after" in arguments
+    below = sql.SQL("AND s.duration_ms <= %(after)s") if paged else _NOTHING
+    after = _AFTER_DURATION if paged else _NOTHING
+    for row in session.dicts(_PACE.format(where=_within(wanted, fixed), after=below), arguments):
+        conditions = _within(wanted, [*fixed, _AT_LEAST])
+        query = _SLOWEST.format(where=conditions, after=after)
+        found = session.rows(Found, query, {**arguments, "pace": row["duration_ms"]})
+        if len(found) == arguments["limit"]:
+            return found
+    return session.rows(Found, _SLOWEST.format(where=_within(wanted, fixed), after=after), arguments)
+
+
+def _within(wanted: TraceCriteria, conditions: Sequence[sql.Composable]) -> sql.Composable:
+    times = where("s", "start_time", {"since": wanted.since, "until": wanted.until})
+    return sql.SQL(" AND ").join([times, *conditions])
 
 
 def _fixed(wanted: TraceCriteria, arguments: dict[str, Any]) -> Iterator[sql.Composable]:
