@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ganglion_query.costs import total, with_costs
+from ganglion_query.costs import trace_cost, with_costs
 from ganglion_query.langsmith import LangSmith
 from ganglion_query.model import ErrorRow, LogFilter, LogRow, Trace, parse_trace_id
 from ganglion_query.reader import logs, traces
@@ -57,7 +57,8 @@ class Reader:
             spans = traces.trace_spans(session, known, limit + 1)
             found = traces.trace_logs(session, known, limit + 1)
         shown = with_costs(spans[:limit])
-        return Trace(known, shown, found[:limit], len(spans) > limit or len(found) > limit, total(shown))
+        told = found[:limit]
+        return Trace(known, shown, told, len(spans) > limit or len(found) > limit, trace_cost(shown, told))
 
     def langsmith_url(self, trace: Trace) -> str | None:
         """Return where LangSmith shows `trace`; None where that is not used, or nothing of it can be there.
