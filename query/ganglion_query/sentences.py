@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from ganglion_query.text import duration
 
-__all__ = ["amount", "at_time", "dollars_text", "duration", "score_text", "share_text"]
+__all__ = ["amount", "at_time", "dollars_text", "duration", "score_text", "share_text", "size"]
 
 
 def amount(count: int, noun: str) -> str:
@@ -32,3 +32,12 @@ def score_text(score: float) -> str:
 
 def dollars_text(usd: float) -> str:
     return f"${usd:,.2f}" if usd >= 1 else f"${usd:.2g}"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in the unit that fits: `3.4 MiB`."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,11 +1,17 @@
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from ganglion_collector.background import read_status
+from ganglion_collector.home import Home as CollectorHome
 from ganglion_query.answers.health import Health, Part, ServiceHealth, health
 from ganglion_query.reader import Reader
 
+from tests.fix_collector import MakeCollector, simple
 from tests.fix_postgresql import PostgreSQLProxy
 from tests.query.rag_traffic import asked, keep
 
@@ -121,3 +127,69 @@ def test_a_database_that_cannot_be_asked_is_an_answer(postgresql_proxy: PostgreS
     found = health(Reader(postgresql_proxy.dsn), RUNNING)
     assert found.state == "failing"
     assert found.verdict.startswith("failing: database: PostgreSQL: ")
+
+
+PAGE = """\
+# TYPE ganglion_journal_size_bytes gauge
+ganglion_journal_size_bytes {size}
+# TYPE ganglion_journal_quota_bytes gauge
+ganglion_journal_quota_bytes 1000.0
+# TYPE otelcol_exporter_queue_size gauge
+otelcol_exporter_queue_size{{exporter="postgresql",data_type="logs"}} {waiting}
+# TYPE ganglion_dead_letters gauge
+ganglion_dead_letters {letters}
+# TYPE ganglion_component_healthy gauge
+ganglion_component_healthy{{component="otlp"}} 1.0
+ganglion_component_healthy{{component="langsmith"}} 0.0
+ganglion_component_healthy{{component="prometheus"}} {healthy}
+"""
+
+
+@contextmanager
+def _metrics(page: str) -> Iterator[str]:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_what_waits_and_what_was_set_aside_is_told() -> None:
+    def states(page: str) -> dict[str, str]:
+        with _metrics(page) as address:
+            found = health(Reader("host=127.0.0.1 port=1"), {**RUNNING, "addresses": {"metrics": address}})
+        return {part.name: part.state for part in found.parts if part.name not in {"collector", "database"}}
+
+    well = {"process receiver": "healthy", "langsmith": "healthy", "journal": "healthy"}
+    assert states(PAGE.format(size=10, waiting=5, letters=0, healthy=1)) == {
+        **well,
+        "exporter logs/postgresql": "healthy",
+    }
+    assert states(PAGE.format(size=850, waiting=400, letters=3, healthy=0)) == {
+        **well,
+        "journal": "degraded",
+        "exporter logs/postgresql": "degraded",
+        "dead letters": "degraded",
+        "prometheus": "degraded",
+    }
+    assert states(PAGE.format(size=990, waiting=5, letters=0, healthy=1))["journal"] == "failing"
+    assert "journal" not in states("no metrics {")
+
+
+def test_a_running_collector_is_healthy(collector: MakeCollector) -> None:
+    running = collector(simple("{debug: }", "logs: [debug]")).start()
+    found = health(Reader("host=127.0.0.1 port=1"), read_status(CollectorHome(running.home)))
+    told = {part.name: part for part in found.parts}
+    assert told["collector"].state == "healthy"
+    assert told["journal"].state == "healthy"
+    assert told["journal"].detail.endswith("GiB")
+    assert told["exporter logs/debug"].detail == "0 bytes wait in the journal"

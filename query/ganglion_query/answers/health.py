@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
+from ganglion_query.collector_metrics import read_backlog
 from ganglion_query.reader import Reader, ReaderError, Session
 from ganglion_query.reader import health as rows
 from ganglion_query.reader.health import NewestRow, ServiceRow
-from ganglion_query.sentences import amount, duration, share_text
+from ganglion_query.sentences import amount, duration, share_text, size
 from ganglion_query.significance import CERTAIN, Sample, means_apart, shares_apart
 
 __all__ = ["Health", "Part", "ServiceHealth", "State", "health"]
@@ -24,6 +25,7 @@ _MANY_FAIL = 0.5
 _LEAST_MORE_ERRORS = 0.01
 _LEAST_SLOWER = 1.5
 _LEAST_REQUESTS = 12
+_FULL, _FILLING, _FAR_BEHIND = 0.95, 0.8, 0.25
 _ORDER: Sequence[State] = ("failing", "degraded", "unknown", "healthy")
 
 
@@ -93,7 +95,9 @@ def _collector(status: Mapping[str, Any] | None) -> Iterator[Part]:
         yield Part("collector", "healthy", "running")
     for process in cast("Sequence[Mapping[str, Any]]", status.get("processes", ())):
         yield _process(process)
-    for name, why in cast("Mapping[str, str]", status.get("disabled", {})).items():
+    disabled = cast("Mapping[str, str]", status.get("disabled", {}))
+    yield from _journal(cast("Mapping[str, str]", status.get("addresses", {})), disabled)
+    for name, why in disabled.items():
         yield Part(name, "healthy", f"switched off: {why}" if why else "switched off")
 
 
@@ -106,6 +110,23 @@ def _process(process: Mapping[str, Any]) -> Part:
     if process.get("reason"):
         told.append(str(process["reason"]))
     return Part(f"process {process.get('name')}", "healthy" if running else "degraded", ", ".join(told))
+
+
+def _journal(addresses: Mapping[str, str], disabled: Mapping[str, str]) -> Iterator[Part]:
+    """Tell what the collector's own metrics say, where they are served."""
+    backlog = read_backlog(addresses["metrics"]) if "metrics" in addresses else None
+    if backlog is None:
+        return
+    yield from (Part(name, "degraded", "does not work") for name in backlog.ill if name not in disabled)
+    share = backlog.journal_bytes / backlog.journal_quota if backlog.journal_quota else 0.0
+    told = f"{size(backlog.journal_bytes)} of {size(backlog.journal_quota)}"
+    yield Part("journal", "failing" if share >= _FULL else "degraded" if share >= _FILLING else "healthy", told)
+    for reader, waiting in sorted(backlog.waiting.items()):
+        behind = waiting >= _FAR_BEHIND * backlog.journal_quota
+        yield Part(f"exporter {reader}", "degraded" if behind else "healthy", f"{size(waiting)} wait in the journal")
+    if backlog.dead_letters:
+        told = f"{amount(backlog.dead_letters, 'item')} could not be delivered: ganglion dead-letters list"
+        yield Part("dead letters", "degraded", told)
 
 
 def _database(session: Session, now: datetime) -> Iterator[Part]:
