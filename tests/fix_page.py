@@ -1,11 +1,7 @@
-"""What the page is looked at with: telemetry in PostgreSQL, a stand-in for LangSmith, the API, the page as built."""
+"""What the page is looked at with: telemetry in PostgreSQL, a stand-in for LangSmith, a collector, the built page."""
 
 import asyncio
-import os
-import subprocess
-import sys
-import urllib.error
-import urllib.request
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,13 +14,12 @@ import pytest_asyncio
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from tests.fix_collector import eventually
+from tests.fix_collector import HEADER, RunningCollector, simple
 from tests.langsmith_server import LangSmithServer
-from tests.programs import free_port
 from tests.query.page import world
 from tests.query.telemetry import Sent, store
 
-__all__ = ["AXE", "PAGE", "Stack", "database", "filled", "running_stack", "serving_api"]
+__all__ = ["AXE", "PAGE", "Stack", "database", "filled", "running_stack", "whole_collector"]
 
 _ROOT = Path(__file__).parent.parent
 PAGE = _ROOT / "query" / "ganglion_query" / "_page"
@@ -59,31 +54,19 @@ async def filled(dsn: str, sent: Sequence[Sent]) -> None:
 
 
 @contextmanager
-def serving_api(dsn: str, folder: Path, **environ: str) -> Iterator[str]:
-    """Run the API in a process of its own; yield its address once it answers."""
+def whole_collector(dsn: str, folder: Path, query: str = "", **environ: str) -> Iterator[RunningCollector]:
+    """Run a collector with its query process over `dsn`; `query` are settings of that, as flow YAML."""
     if not (PAGE / "index.html").is_file():
         pytest.fail("this test needs the built page: make page", pytrace=False)
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "ganglion_query.api", "--endpoint", url.removeprefix("http://")]
-    variables = {**os.environ, "GANGLION_DATABASE_URL": dsn, "GANGLION_HOME": str(folder), **environ}
-    log = folder / "api.log"
-    with log.open("ab") as told, subprocess.Popen(command, env=variables, stdout=told, stderr=told) as process:
-        try:
-            eventually(lambda: _answers(process, url, log), timeout=30)
-            yield url
-        finally:
-            process.terminate()
-
-
-def _answers(process: subprocess.Popen[bytes], url: str, log: Path) -> bool:
-    assert process.poll() is None, f"the API ended\n{log.read_text()}"
+    quoted = json.dumps(dsn)
+    text = simple(f"{{postgresql: {{dsn: {quoted}}}}}", "logs: [postgresql]", "traces: [postgresql]")
+    extension = f'  query: {{endpoint: "127.0.0.1:0", dsn: {quoted}{query and ", "}{query}}}\n'
+    text = text.replace(HEADER, HEADER + extension).replace("[health_check]", "[health_check, query]")
+    collector = RunningCollector(text, folder / "home", environ)
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        return False
+        yield collector.start()
+    finally:
+        collector.close()
 
 
 @asynccontextmanager
@@ -92,10 +75,10 @@ async def running_stack(server: str, folder: Path, sent: Sequence[Sent]) -> Asyn
     with database(server) as dsn, LangSmithServer() as langsmith:
         await filled(dsn, sent)
         variables = {"LANGSMITH_API_KEY": "lsv2_of_the_tests", "LANGSMITH_ENDPOINT": langsmith.url}
-        served = serving_api(dsn, folder, **variables)
-        url = await asyncio.to_thread(served.__enter__)
+        served = whole_collector(dsn, folder, **variables)
+        collector = await asyncio.to_thread(served.__enter__)
         try:
-            yield Stack(url, dsn, langsmith.url)
+            yield Stack(f"http://{collector.address('query')}", dsn, langsmith.url)
         finally:
             await asyncio.to_thread(served.__exit__, None, None, None)
 

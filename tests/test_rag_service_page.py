@@ -1,6 +1,5 @@
 """The example RAG service's page: a person asks, and sees what happened to that request, and to no other."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest_asyncio
 from examples import rag_demo, running
 from examples.rag_service import app
 from tests.fix_browser import Visitor
-from tests.fix_collector import RunningCollector, simple
-from tests.fix_page import Stack, database, serving_api
+from tests.fix_page import Stack, database, whole_collector
 from tests.query.page.world import FAILED, HOSTILE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
@@ -74,18 +72,13 @@ async def test_a_visitor_is_told_by_the_hash_of_a_cookie(client: httpx.AsyncClie
 @pytest.fixture
 def service(postgresql_server: str, tmp_path: Path) -> Iterator[str]:
     """Yield the address of the service as people have it: telemetry to PostgreSQL, traces by the API."""
-    with database(postgresql_server) as dsn:
-        exporters = f"{{postgresql: {{dsn: {json.dumps(dsn)}}}}}"
-        collector = RunningCollector(simple(exporters, "logs: [postgresql]", "traces: [postgresql]"), tmp_path / "home")
-        try:
-            collector.start()
-            addresses = {"otlp/grpc": collector.address("otlp/grpc")}
-            with serving_api(dsn, tmp_path) as url:
-                variables = rag_demo.otel_variables(addresses, "grpc") | {"GANGLION_QUERY_ENDPOINT": url}
-                with running.running_service(rag_demo.PROGRAM, variables) as started:
-                    yield started.url
-        finally:
-            collector.close()
+    with database(postgresql_server) as dsn, whole_collector(dsn, tmp_path) as collector:
+        addresses = {"otlp/grpc": collector.address("otlp/grpc")}
+        variables = rag_demo.otel_variables(addresses, "grpc") | {
+            "GANGLION_QUERY_ENDPOINT": f"http://{collector.address('query')}"
+        }
+        with running.running_service(rag_demo.PROGRAM, variables) as started:
+            yield started.url
 
 
 async def test_a_person_asks_and_sees_what_happened(visitor: Visitor, service: str) -> None:

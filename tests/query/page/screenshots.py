@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ PAGES = {
     "trace": f"/trace/{SLOW}",
     "errors": "/errors",
     "compare": "/compare?by=chunk_size",
-    "changes": "/changes?at=24m",
+    "changes": "/changes?at={deployed}",
     "quality": "/quality",
     "costs": "/costs?by=user",
     "health": "/health",
@@ -30,11 +31,12 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 async def take(stack: Stack) -> None:
+    deployed = (datetime.now(UTC) - timedelta(minutes=25)).strftime("%Y-%m-%dT%H:%M:00Z")
     async with running_browser() as browser:
         visitor = Visitor(browser)
         for name, path in PAGES.items():
             for scheme in SCHEMES:
-                page = await settled(await visitor.open(stack.url + path, scheme=scheme))
+                page = await settled(await visitor.open(stack.url + path.format(deployed=deployed), scheme=scheme))
                 await _save(page, FOLDER / f"{name}-{scheme}.png")
         await visitor.leave()
     for complaint in visitor.complaints():

@@ -9,8 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.fix_browser import Visitor
-from tests.fix_collector import HEADER, RunningCollector, simple
-from tests.fix_page import Stack
+from tests.fix_page import Stack, whole_collector
 from tests.query.page.world import SLOW
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
@@ -22,15 +21,12 @@ TOKENS = json.dumps([{"token": ACME, "tenants": ["acme"]}, {"token": GLOBEX, "te
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def guarded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Yield the address of the page of a whole collector that wants tokens."""
-    text = simple(f"{{postgresql: {{dsn: {json.dumps(stack.dsn)}}}}}", "logs: [postgresql]", "traces: [postgresql]")
-    query = f'  query: {{endpoint: "127.0.0.1:0", dsn: {json.dumps(stack.dsn)}, tokens: {TOKENS}}}\n'
-    text = text.replace(HEADER, HEADER + query).replace("[health_check]", "[health_check, query]")
-    collector = RunningCollector(text, tmp_path_factory.mktemp("guarded") / "home")
+    served = whole_collector(stack.dsn, tmp_path_factory.mktemp("guarded"), f"tokens: {TOKENS}")
+    collector = await asyncio.to_thread(served.__enter__)
     try:
-        await asyncio.to_thread(collector.start)
         yield f"http://{collector.address('query')}"
     finally:
-        await asyncio.to_thread(collector.close)
+        await asyncio.to_thread(served.__exit__, None, None, None)
 
 
 async def asked(visitor: Visitor, url: str) -> Page:

@@ -41,7 +41,7 @@ async def test_bars_lie_on_one_axis(visitor: Visitor, stack: Stack) -> None:
     (whole,) = (place for name, place in bars.items() if "POST /help" in name)
     (call,) = (place for name, place in bars.items() if "chat gpt-4.1-mini" in name)
     assert whole[0] < call[0] < call[1] <= whole[1]
-    assert (call[1] - call[0]) / (whole[1] - whole[0]) == pytest.approx(6900 / 7246, abs=0.02)
+    assert (call[1] - call[0]) / (whole[1] - whole[0]) == pytest.approx(6900 / 7566, abs=0.02)
 
 
 async def test_a_failed_request_is_followed_to_its_first_error(visitor: Visitor, stack: Stack) -> None:

@@ -52,6 +52,7 @@ class _Answer:
     model_ms: float
     search_ms: float
     score: float
+    relevancy: float = 0.86
     error: str = ""
     question: str = QUESTION
     number: int = 0
@@ -83,7 +84,7 @@ def week(now: datetime | None = None) -> list[Sent]:
     told, source = _Told(), random.Random(6)
     for number, at in enumerate(_times(now, source)):
         _tell(told, _answer(source, number, at, now))
-    slow = _Answer(now - timedelta(minutes=15), SLOW, "ada", 1024, _NEW, "1.3.0", 6_900, 240, 0.71, number=90_001)
+    slow = _Answer(now - timedelta(minutes=15), SLOW, "ada", 1024, _NEW, "1.3.0", 6_900, 560, 0.71, number=90_001)
     _tell(told, slow)
     at = now - timedelta(minutes=12)
     _tell(told, replace(slow, at=at, trace_id=FAILED, model_ms=800, error=_REFUSED, number=90_002))
@@ -111,8 +112,9 @@ def _answer(source: random.Random, number: int, at: datetime, now: datetime) -> 
         _NEW if deployed else _OLD,
         "1.3.0" if deployed else "1.2.0",
         source.lognormvariate(0, 0.4) * (2_600 if deployed else 420),
-        source.lognormvariate(0, 0.3) * chunk_size / 8,
+        source.lognormvariate(0, 0.3) * chunk_size / 2,
         min(1, max(0, source.gauss(0.62 if worse else 0.92, 0.06))),
+        min(1, source.gauss(0.86, 0.04)),
         _REFUSED if refused else "",
         number=number,
     )
@@ -240,7 +242,7 @@ def _call(answer: _Answer) -> dict[str, Value]:
 def _evaluate(told: _Told, answer: _Answer, begins: float) -> None:
     rag, evaluation = told.by(RAG, answer.version), told.by(RAG, answer.version, "rag.evaluation")
     _span(rag, answer, "evaluation.evaluate", (10, 2), (begins, 38), _layer("evaluation", "evaluate"))
-    scores: dict[str, Value] = {"faithfulness": round(answer.score, 3), "answer_relevancy": 0.86}
+    scores: dict[str, Value] = {"faithfulness": round(answer.score, 3), "answer_relevancy": round(answer.relevancy, 3)}
     _log(evaluation, answer, "ragas_score_computed", (10, begins + 30), scores)
     tier = "good" if answer.score >= 0.7 else "fair"
     _log(evaluation, answer, "quality_tier_assigned", (10, begins + 36), {"tier": tier, "score": answer.score})

@@ -1,0 +1,121 @@
+"""The overview: how it goes, and from what stands out to the requests behind it."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from playwright.async_api import Locator, Page, Route, expect
+
+from tests.fix_browser import Visitor
+from tests.fix_page import Stack
+from tests.query.page.looking import settled
+from tests.query.page.world import FAILED
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+
+
+async def opened(visitor: Visitor, stack: Stack, path: str = "/") -> Page:
+    return await settled(await visitor.open(stack.url + path))
+
+
+def chart(page: Page, title: str) -> Locator:
+    return page.get_by_role("application", name=re.compile(f"^{title}"))
+
+
+async def share_of_hour(page: Page, stack: Stack, trace_id: str) -> float:
+    """Return where in the last hour a trace began, from 0 to 1."""
+    answer = await page.request.get(f"{stack.url}/api/v1/traces/{trace_id}")
+    began = datetime.fromisoformat((await answer.json())["start_time"])
+    return 1 - (datetime.now(UTC) - began).total_seconds() / 3600
+
+
+async def test_a_spike_is_followed_to_a_trace_to_a_log_to_langsmith(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack)
+    plot = chart(page, "Error rate").locator(".u-over")
+    box = await plot.bounding_box()
+    assert box is not None
+    at = await share_of_hour(page, stack, FAILED)
+    await plot.click(position={"x": box["width"] * at, "y": box["height"] / 2})
+
+    await expect(page).to_have_url(re.compile(r"/search\?.*status=error"))
+    await page.locator(f"main a[href*='{FAILED}']").click()
+    await page.get_by_role("treeitem").filter(has_text="completion_refused").click()
+    detail = page.get_by_role("complementary", name="Details")
+    await expect(detail.get_by_text("Traceback (most recent call last)")).to_be_visible()
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(body="<title>LangSmith</title>", content_type="text/html")
+
+    visitor.expect(r"request to a stranger: http://localhost/o/")
+    await page.context.route("http://localhost/**", answer)
+    async with page.expect_popup() as opening:
+        await page.get_by_role("link", name="LangSmith").click()
+    await expect(await opening.value).to_have_url(re.compile("/r/fa170000-"))
+
+
+async def test_a_stretch_that_is_dragged_can_be_looked_into(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack)
+    box = await chart(page, "Requests").locator(".u-over").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    await page.mouse.move(box["x"] + box["width"] * 0.6, middle)
+    await page.mouse.down()
+    await page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=4)
+    await page.mouse.up()
+
+    chosen = page.get_by_role("region", name="Chosen time")
+    await expect(chosen.get_by_text(re.compile(r"\d+ requests, \d+ failed"))).to_be_visible()
+    await chosen.get_by_role("link", name="What changed").click()
+    await expect(page).to_have_url(re.compile(r"/changes\?.*at=20"))
+
+
+async def test_charts_are_walked_by_keys(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack)
+    await chart(page, "Latency").focus()
+    for _ in range(6):
+        await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(r"/search\?.*order=slowest"))
+
+
+async def test_services_and_layers_lead_to_their_requests(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack, "/?since=2h")
+    await page.get_by_title("Only rag-service").click()
+    await expect(page).to_have_url(re.compile(r"/\?since=2h&service=rag-service$"))
+    await page.get_by_label("Layer").select_option("generation")
+    await expect(page).to_have_url(re.compile("layer=generation"))
+
+    again = await settled(await visitor.open(page.url))
+    await expect(again.get_by_label("Service")).to_have_value("rag-service")
+    await expect(again.get_by_label("Layer")).to_have_value("generation")
+    await again.get_by_role("row").filter(has_text="generation").get_by_role("link").nth(1).click()
+    await expect(again).to_have_url(re.compile(r"/search\?since=2h&layer=generation"))
+    await expect(again.get_by_test_id("trace-row").first).to_be_visible()
+
+
+async def test_a_time_without_requests_says_so(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack, "/?since=2020-01-01&until=2020-01-02")
+    await expect(page.get_by_text("No requests in this time")).to_be_visible()
+
+
+async def test_the_time_range_goes_along_and_is_written_as_people_do(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack)
+    await page.get_by_role("button", name="Time range: Last hour").click()
+    await page.get_by_label("From").fill("3 hours ago")
+    await page.get_by_role("button", name="Apply").click()
+    await expect(page).to_have_url(re.compile(r"since=3\+hours\+ago"))
+    await page.keyboard.press("g")
+    await page.keyboard.press("l")
+    await expect(page).to_have_url(re.compile(r"/logs\?since=3\+hours\+ago"))
+
+
+async def test_colours_are_chosen_and_kept(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack)
+    light = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    await page.get_by_role("button", name="Settings").click()
+    await page.get_by_role("menuitemradio", name="Dark").click()
+    dark = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark != light
+    await page.reload()
+    await settled(page)
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
