@@ -167,7 +167,7 @@ def test_a_trace_shows_the_cost_of_each_call_and_of_all() -> None:
     console = Console(file=file, width=120, no_color=True, markup=False, highlight=False)
     print_trace(console, Trace(TRACE_ID, spans, (), truncated=False, cost=total(spans)))
     lines = file.getvalue().splitlines()
-    assert lines[0] == f"trace {TRACE_ID}  3 spans  0 logs  10.0 ms  ≈ $0.50"
+    assert lines[0] == f"trace {TRACE_ID}  3 spans  0 logs  10.0 ms  ≈ $0.50  1,000 tokens"
     assert any(line.strip(" │").startswith("≈ $0.0025  gen_ai.system=openai") for line in lines)
     assert any(line.strip(" │") == "$0.50" for line in lines)
 

@@ -79,22 +79,25 @@ def test_trace_is_drawn_as_a_tree_with_logs_in_place() -> None:
         f"trace {ID}  3 spans  3 logs  100 ms  1 failed span",
         f"{time_zone:%Y-%m-%d %H:%M:%S}.000 {time_zone:%Z}  shop, web",
         "",
-        "GET /ask                                         web                     100 ms ████████████████████",
+        "                                                  time      self  waited",
+        "GET /ask                                web     100 ms   10.0 ms  ◆ 10 % ███████████████████████████",
         "│  http.route=/ask",
-        "├─ search                                        shop                   40.0 ms   ████████",
+        "├─ search                               shop   40.0 ms   40.0 ms  ◆ 40 %   ███████████",
         f"│     {time_zone:%H:%M:%S}.020 INFO     rag.search  found  hits=3",
-        "└─ generate                                      shop                   50.0 ms           ██████████",
+        "└─ generate                             shop   50.0 ms   50.0 ms  ◆ 50 %              ██████████████",
         "      rate limited",
         f"      {time_zone:%H:%M:%S}.090 ERROR    failed",
         "                   RateLimit: slow down",
         "logs outside these spans",
         f"{time_zone:%H:%M:%S}.095 INFO     elsewhere",
+        "",
+        f"Why?  ganglion explain {ID}",
     ]
 
 
 def test_bars_go_where_they_have_no_room_and_names_are_cut() -> None:
     drawn = _drawn(_span("a very long name of a span that does not fit at all", "a"), width=60)
-    assert drawn.splitlines()[3] == "a very long name of a span … shop                   10.0 ms"
+    assert drawn.splitlines()[4] == "a very long name of a span tha…   10.0 ms   10.0 ms ◆ 100 %"
 
 
 def test_orphans_are_shown_and_said() -> None:
@@ -134,9 +137,9 @@ def test_several_roots_come_in_time_order_and_equal_ids_are_both_shown() -> None
 def test_ten_thousand_spans_are_quick_in_any_shape() -> None:
     chain = [_span("chain", str(number), str(number - 1) if number else None, at=number) for number in range(5000)]
     fan = [_span("fan", f"f{number}", "0", at=number) for number in range(5000)]
-    start = time.perf_counter()
+    start = time.process_time()
     drawn = _drawn(*chain, *fan)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert drawn.count("chain") == drawn.count("fan") == 5000
 
 
@@ -167,7 +170,7 @@ def test_exception_events_are_told() -> None:
 
 def test_logs_alone_and_a_span_without_duration_are_drawn() -> None:
     assert "0 spans  1 log" in _drawn(logs=(_log("only"),))
-    assert "shop                         ?" in _drawn(replace(_span("s", "a"), end_time=None, duration_ms=None))
+    assert "?      0 µs" in _drawn(replace(_span("s", "a"), end_time=None, duration_ms=None))
 
 
 def test_durations_have_three_digits_that_matter() -> None:

@@ -223,4 +223,5 @@ def _event_lines(event: Mapping[str, Any], guide: str, page: _Page) -> Iterator[
         yield from stack_lines(str(attributes.get("exception.stacktrace") or ""), guide, full=page.full)
         return
     shown = pairs(attributes, 1000 if page.full else _SHOWN)
-    yield Text.assemble((guide, "dim"), ("event  ", "cyan"), clean(str(event.get("name"))), ("  " + shown, "dim"))
+    name = clean(str(event.get("name")))
+    yield Text.assemble((guide, "dim"), ("event  ", "cyan"), name, (f"  {shown}" if shown else "", "dim"))
