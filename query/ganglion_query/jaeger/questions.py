@@ -1,22 +1,41 @@
 """What the routes ask the reader: each question is a few SELECTs in one transaction, each with a bound on its rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from ganglion_query.jaeger.parameters import NO_SERVICE, DependencyQuery, TraceQuery, stored
 from ganglion_query.jaeger.rows import Rows
 from ganglion_query.model import LogRow, NotFoundError
 from ganglion_query.reader import Reader, Session, jaeger
-from ganglion_query.reader.jaeger import Call, Operation, StoredSpan, Summary
+from ganglion_query.reader.jaeger import Call, Operation, Summary
 
-__all__ = ["calls", "one_trace", "operations", "services", "summaries", "traces"]
+__all__ = ["Room", "Traces", "calls", "one_trace", "operations", "services", "summaries", "traces", "whole_traces"]
 
 _MOST_SERVICES = 5000
 _MOST_OPERATIONS = 5000
 _MOST_CALLS = 2000
-_MOST_OF_ONE = 10_000
-_MOST_OF_A_LIST = 50_000
-_MOST_LOGS_OF_A_LIST = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """For how much of traces there is room: of `each` of them so many spans and logs, and in all."""
+
+    each: int
+    spans: int
+    logs: int
+
+
+_FOR_ONE = Room(10_000, 10_000, 10_000)
+_FOR_A_LIST = Room(10_000, 20_000, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Whole traces; there was no room for those of the ids `left_out`."""
+
+    rows: Sequence[Rows]
+    left_out: Sequence[str] = ()
 
 
 def services(reader: Reader) -> list[str]:
@@ -38,17 +57,18 @@ def one_trace(reader: Reader, trace_id: str) -> Rows:
         NotFoundError: nothing is stored of it.
     """
     with reader.session() as session:
-        found = list(_rows(session, [trace_id], _MOST_OF_ONE, _MOST_OF_ONE))
-    if not found:
+        session.about(trace_id)
+        found = whole_traces(session, [trace_id], _FOR_ONE)
+    if not found.rows:
         raise NotFoundError("trace not found")
-    return found[0]
+    return found.rows[0]
 
 
-def traces(reader: Reader, wanted: TraceQuery) -> list[Rows]:
+def traces(reader: Reader, wanted: TraceQuery) -> Traces:
     """Return whole traces: those named, else those that meet the criteria, the newest first."""
     with reader.session() as session:
         ids = wanted.traces or jaeger.find_traces(session, wanted.criteria, wanted.limit)
-        return list(_rows(session, ids, _MOST_OF_A_LIST, _MOST_LOGS_OF_A_LIST)) if ids else []
+        return whole_traces(session, ids, _FOR_A_LIST)
 
 
 def summaries(reader: Reader, wanted: TraceQuery) -> list[Summary]:
@@ -65,21 +85,28 @@ def calls(reader: Reader, wanted: DependencyQuery) -> list[Call]:
     return [call for call in found if wanted.service in {None, call.parent, call.child}]
 
 
-def _rows(session: Session, ids: Sequence[str], spans: int, logs: int) -> Iterator[Rows]:
-    """Yield what is stored of the traces `ids`, at most so many `spans` and `logs` in all, and say if there is more."""
-    found = jaeger.spans_of(session, ids, _MOST_OF_ONE + 1, spans + 1)
-    resources = jaeger.resources_of(session, found)
-    told = {
-        trace_id: list(rows) for trace_id, rows in groupby(jaeger.logs_of(session, ids, _MOST_OF_ONE, logs), _trace_of)
-    }
-    cut = found[-1].trace_id if len(found) > spans else None
-    for trace_id, rows in groupby(found[:spans], lambda span: span.trace_id):
-        all_spans = list(rows)
-        shown = all_spans[:_MOST_OF_ONE]
-        is_cut = len(all_spans) > len(shown) or trace_id == cut
-        notes = (f"only the first {len(shown)} spans of this trace are shown",) if is_cut else ()
-        yield Rows(trace_id, shown, resources, told.get(trace_id, ()), notes)
+def whole_traces(session: Session, ids: Sequence[str], room: Room) -> Traces:
+    """Return what is stored of the traces `ids`, as far as there is room for it."""
+    if not ids:
+        return Traces(())
+    found = jaeger.spans_of(session, ids, room.each + 1, room.spans + 1)
+    shown, beyond = found[: room.spans], [span.trace_id for span in found[room.spans :]]
+    resources = jaeger.resources_of(session, shown)
+    logs = {one: list(of_one) for one, of_one in groupby(jaeger.logs_of(session, ids, room.each, room.logs), _trace_of)}
+    rows = [
+        _rows(Rows(one, list(of_one), resources, logs.get(one, ())), room.each, is_cut=one in beyond)
+        for one, of_one in groupby(shown, lambda span: span.trace_id)
+    ]
+    return Traces(rows, ids[ids.index(shown[-1].trace_id) + 1 :] if beyond else ())
 
 
-def _trace_of(row: LogRow | StoredSpan) -> str | None:
+def _rows(rows: Rows, most: int, *, is_cut: bool) -> Rows:
+    """Return a trace that is not too long, and says if it is cut."""
+    shown = rows.spans[:most]
+    if not is_cut and len(shown) == len(rows.spans):
+        return rows
+    return replace(rows, spans=shown, notes=(f"only the first {len(shown)} spans of this trace are shown",))
+
+
+def _trace_of(row: LogRow) -> str | None:
     return row.trace_id

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -10,12 +11,16 @@ from ganglion_query.jaeger import questions
 from ganglion_query.jaeger.answering import JaegerRoute, NotSupportedError, StructuredError, envelope
 from ganglion_query.jaeger.parameters import dependency_query, search_query
 from ganglion_query.jaeger.parsing import flag, length, required, text, trace_id
+from ganglion_query.jaeger.rows import Rows
 from ganglion_query.jaeger.spans import trace
 from ganglion_query.model import NotFoundError
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api", route_class=JaegerRoute, include_in_schema=False)
+
+
+_LEFT_OUT = "left out: the traces before it have very many spans; ask for fewer, or for this one"
 
 
 @router.get("/services")
@@ -43,9 +48,11 @@ def list_operations(reader: Asking, request: Request) -> Response:
 def search(reader: Asking, request: Request) -> Response:
     wanted = search_query(request.query_params, datetime.now(UTC))
     found = questions.traces(reader, wanted)
-    missing = sorted(set(wanted.traces) - {rows.trace_id for rows in found})
+    here = {rows.trace_id for rows in found.rows}
+    missing = [one for one in wanted.traces if one not in here and one not in found.left_out]
     errors = [StructuredError(msg="trace not found", traceID=one) for one in missing]
-    return envelope([trace(rows, raw=wanted.raw) for rows in found], errors=errors or None)
+    errors += [StructuredError(msg=_LEFT_OUT, traceID=one) for one in found.left_out]
+    return envelope([_in_json(rows, raw=wanted.raw) for rows in found.rows], errors=errors or None)
 
 
 @router.get("/traces/{given_id}")
@@ -54,7 +61,7 @@ def read_trace(reader: Asking, request: Request, given_id: str) -> Response:
     wanted, raw = trace_id(given_id), flag("raw", given.get("raw"))
     for name in ("start", "end"):
         length(name, given.get(name), timedelta(microseconds=1))
-    return envelope([trace(questions.one_trace(reader, wanted), raw=raw)])
+    return envelope([_in_json(questions.one_trace(reader, wanted), raw=raw)])
 
 
 @router.get("/dependencies")
@@ -81,3 +88,8 @@ def transform() -> Response:
 @router.get("/{path:path}")
 def unknown(path: str) -> Response:
     raise NotFoundError(f"Jaeger's query API has no /api/{path[:80]} here")
+
+
+def _in_json(rows: Rows, *, raw: bool) -> orjson.Fragment:
+    """Return one trace in JSON at once, so that of many only that is kept."""
+    return orjson.Fragment(orjson.dumps(trace(rows, raw=raw)))

@@ -53,7 +53,7 @@ def list_summaries(reader: Asking, request: Request) -> Response:
 @router.get("/traces")
 def search(reader: Asking, request: Request) -> Response:
     wanted = query_of_v3(request.query_params)
-    return _traces(questions.traces(reader, wanted), raw=wanted.raw)
+    return _traces(questions.traces(reader, wanted).rows, raw=wanted.raw)
 
 
 @router.get("/traces/{given_id}")

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from ganglion_query.api.access import Caller, Callers
-from ganglion_query.reader import Scope
+from ganglion_query.jaeger.questions import Room, Traces, whole_traces
+from ganglion_query.reader import Reader, Scope
 
 from tests.query.jaeger.service import NOBODY, data, jaeger
 from tests.query.telemetry import TRACE_ID, Sent, log, span, store
@@ -163,18 +164,10 @@ async def test_values_of_spans_stay_what_they_are(postgresql: str) -> None:
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_a_long_trace_is_cut_and_says_so(postgresql: str) -> None:
-    await store(postgresql, Sent(spans=[span("s", number, at=NOW) for number in range(1, 10_003)]))
-    async with jaeger(postgresql) as client:
-        (trace,) = await data(client, f"/api/traces/{TRACE_ID}")
-    note = "only the first 10000 spans of this trace are shown"
-    assert (len(trace["spans"]), trace["warnings"], trace["spans"][0]["warnings"]) == (10_000, [note], [note])
-
-
 async def test_only_who_has_a_token_may_ask_and_sees_its_tenants_alone(postgresql: str) -> None:
     await store(
         postgresql,
-        Sent("shop", [span("mine", 1, at=NOW, tenant_id="a")]),
+        Sent("shop", [span("mine", 1, at=NOW, tenant_id="a"), span("nobody's", 3, 1, at=NOW)]),
         Sent("bank", [span("theirs", 2, at=NOW, tenant_id="b", trace_id=OTHER)]),
     )
     callers = Callers(lambda: [Caller(Callers.digest("token-of-a"), Scope(("a",)))])
@@ -185,7 +178,28 @@ async def test_only_who_has_a_token_may_ask_and_sees_its_tenants_alone(postgresq
         assert [trace["traceID"] for trace in await data(client, "/api/traces", service="shop")] == [TRACE_ID]
         assert await data(client, "/api/traces", service="bank") == []
         assert (await client.get(f"/api/traces/{OTHER}")).status_code == 404
+        (whole,) = await data(client, f"/api/traces/{TRACE_ID}")
+        assert [one["operationName"] for one in whole["spans"]] == ["mine", "nobody's"]
         since = (NOW - timedelta(days=1)).isoformat()
         query = {"query.startTimeMin": since, "query.startTimeMax": (NOW + timedelta(days=1)).isoformat()}
         summaries = (await client.get("/api/v3/trace-summaries", params=query)).json()["summaries"]
         assert [one["traceId"] for one in summaries] == [TRACE_ID]
+
+
+async def test_what_there_is_no_room_for_is_cut_and_said(postgresql: str) -> None:
+    ids = [f"{number:032x}" for number in (1, 2, 3, 4)]
+    spans = [span("s", number, at=NOW, trace_id=one) for one in ids[1:] for number in (1, 2, 3)]
+    await store(postgresql, Sent(spans=spans))
+    with Reader(postgresql).session() as session:
+        of_each = whole_traces(session, ids, Room(each=2, spans=9, logs=5))
+        in_all = whole_traces(session, ids, Room(each=9, spans=5, logs=5))
+        to_the_end_of_one = whole_traces(session, ids, Room(each=9, spans=6, logs=5))
+        everything = whole_traces(session, ids, Room(each=3, spans=9, logs=5))
+    assert _cut(of_each) == ([(2, "2"), (2, "2"), (2, "2")], 0)
+    assert _cut(in_all) == ([(3, ""), (2, "2")], 1)
+    assert _cut(to_the_end_of_one) == ([(3, ""), (3, "")], 1)
+    assert _cut(everything) == ([(3, ""), (3, ""), (3, "")], 0)
+
+
+def _cut(found: Traces) -> tuple[list[tuple[int, str]], int]:
+    return [(len(rows.spans), "".join(rows.notes)[15:16]) for rows in found.rows], len(found.left_out)

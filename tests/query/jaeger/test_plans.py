@@ -22,7 +22,8 @@ class _Explaining(Session):
 
     plans: list[str] = []  # noqa: RUF012
 
-    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any]) -> list[R]:  # noqa: ARG002
+    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> list[R]:
+        del row, often
         self._explain(query, arguments)
         return []
 
