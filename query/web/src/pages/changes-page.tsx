@@ -1,3 +1,4 @@
+import { useMemo } from "react";
 import { Link } from "react-router";
 import { useAnswer } from "~/api/queries";
 import type { Change, Changes } from "~/api/types";
@@ -16,8 +17,11 @@ export function ChangesPage() {
   const range = useRange("1h");
   const at = url.get("at");
   const window = url.get("window") || "30m";
-  const moments = { at: parseTime(at || middleOf(range.since), new Date())?.toISOString() ?? at, window };
-  const found = useAnswer<Changes>("/changes", moments, { still: true });
+  const asked = useMemo(
+    () => ({ at: parseTime(at || middleOf(range.since), new Date())?.toISOString() ?? at, window }),
+    [at, range.since, window],
+  );
+  const found = useAnswer<Changes>("/changes", asked, { still: true });
   return (
     <Page title="Changes" about="What differs before and after a time">
       <Filters names={["at", "window"]}>

@@ -183,7 +183,12 @@ function Bar({
       })}
       {!quiet && (
         <span
-          className={classes(css.length, inside && css.inside, before && css.before)}
+          className={classes(
+            css.length,
+            inside && css.inside,
+            inside && entry.origin && css.onFailed,
+            before && css.before,
+          )}
           style={
             before
               ? { right: `${100 - bar.left}%` }

@@ -35,7 +35,7 @@ interface Props {
 }
 
 const NARROW = 640;
-const WIDE = 1040;
+const WIDE = 1180;
 const ROW = 30;
 const TALL_ROW = 46;
 
