@@ -19,8 +19,8 @@ async def opened(visitor: Visitor, stack: Stack, path: str) -> Page:
 
 async def deployed(page: Page, stack: Stack) -> datetime:
     """Return when the first request of version 1.3.0 came."""
-    query = {"where": "service.version=1.3.0", "since": "2h", "limit": "1000"}
-    answer = await page.request.get(f"{stack.url}/api/v1/traces", params=query)
+    query = "where=service.version%3D1.3.0&since=2h&limit=1000"
+    answer = await page.request.get(f"{stack.url}/api/v1/traces?{query}")
     return min(datetime.fromisoformat(item["start_time"]) for item in (await answer.json())["items"])
 
 
@@ -50,7 +50,7 @@ async def test_errors_of_one_user_one_by_one(visitor: Visitor, stack: Stack) -> 
 
 
 async def test_changes_name_the_version_and_the_model(visitor: Visitor, stack: Stack) -> None:
-    page = await opened(visitor, stack, "/changes")
+    page = await opened(visitor, stack, "/health")
     at = await deployed(page, stack)
     await page.goto(f"{stack.url}/changes?window=20m&at={at.strftime('%Y-%m-%dT%H:%M:%SZ')}")
     await settled(page)

@@ -19,7 +19,7 @@ async def opened(visitor: Visitor, stack: Stack, path: str = "/") -> Page:
 
 
 def chart(page: Page, title: str) -> Locator:
-    return page.get_by_role("application", name=re.compile(f"^{title}"))
+    return page.locator(f"[data-testid=chart][aria-label^='{title}.']")
 
 
 async def share_of_hour(page: Page, stack: Stack, trace_id: str) -> float:
@@ -111,11 +111,11 @@ async def test_the_time_range_goes_along_and_is_written_as_people_do(visitor: Vi
 
 async def test_colours_are_chosen_and_kept(visitor: Visitor, stack: Stack) -> None:
     page = await opened(visitor, stack)
-    light = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    body = page.locator("body")
+    light = str(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
     await page.get_by_role("button", name="Settings").click()
     await page.get_by_role("menuitemradio", name="Dark").click()
-    dark = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert dark != light
+    await expect(body).not_to_have_css("background-color", light)
     await page.reload()
     await settled(page)
-    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    await expect(body).not_to_have_css("background-color", light)
