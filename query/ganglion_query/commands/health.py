@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 import typer
+from ganglion_collector.errors import StartError
 from ganglion_collector.home import Home
 from ganglion_collector.terminal import Exit, print_json, tells_errors
 
@@ -43,4 +44,9 @@ def _answer() -> "Health":
     status = read_status(Home.of(os.environ))
     from ganglion_query.answers.health import health as asked  # noqa: PLC0415
 
-    return asked(asking.reader(), status)
+    try:
+        return asked(asking.reader(), status)
+    except StartError as error:
+        from ganglion_query.commands.absent import AbsentDatabase  # noqa: PLC0415
+
+        return asked(AbsentDatabase("", reason=str(error)), status)
