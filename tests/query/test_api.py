@@ -10,8 +10,12 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from ganglion_query.answers.tail import Tail
 from ganglion_query.api.app import make_api
 from ganglion_query.api.headers import CONTENT_SECURITY_POLICY
+from ganglion_query.api.stream import TailRoom, TailStream
+from ganglion_query.model import LogFilter
+from ganglion_query.reader import Reader
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
@@ -194,6 +198,8 @@ def test_a_token_is_needed_where_there_are_tokens(guarded: Serving) -> None:
         ("127.0.0.1:8484", 200),
         ("[::1]:8484", 200),
         ("[::1]", 200),
+        ("127.0.0.2:8484", 200),
+        ("0.0.0.0:8484", 403),
         ("evil.example", 403),
         ("localhost.evil.example:8484", 403),
         ("127.0.0.1.evil.example", 403),
@@ -320,3 +326,24 @@ def test_a_tail_ends_when_its_token_is_taken_away(filled: str, tmp_path: Path) -
             assert list(events(answer)) == []
         assert serving.get("/api/v1/session", token=TOKEN).status_code == 401
         assert serving.get("/api/v1/session", token=f"{TOKEN}-of-another").status_code == 200
+
+
+async def test_a_client_that_reads_nothing_is_cut_off_and_makes_room(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganglion_query.api.stream._SLOWEST", 0.2)
+    await store(postgresql, Sent("shop", [], [log("first", at=datetime.now(UTC))]))
+    room, sent = TailRoom(), list[str]()
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    await TailStream(Tail(Reader(postgresql), LogFilter()), room, lambda: True)({}, receive, send)
+    assert sent == ["http.response.start", "http.response.body"]
+    monkeypatch.setattr("ganglion_query.api.stream._MOST", 1)
+    room.check()

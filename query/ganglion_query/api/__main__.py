@@ -80,6 +80,10 @@ def _supervised() -> None:
     except (CollectorError, OSError, ValueError) as error:
         report.failed(error.strerror or str(error) if isinstance(error, OSError) else str(error))
         sys.exit(1)
+    except Exception as error:  # noqa: BLE001 (said, and the process ends)
+        _logger.error("failed unexpectedly", extra={"stack": log.stack(error)})
+        report.failed(f"unexpected {type(error).__qualname__}")
+        sys.exit(1)
 
 
 async def _run(wanted: _Wanted, report: Report | None, name: str) -> None:

@@ -5,6 +5,7 @@ import hmac
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from ganglion_collector import log
 from starlette.datastructures import Headers
@@ -18,7 +19,6 @@ __all__ = ["Caller", "Callers", "Guard", "is_data"]
 
 _logger = logging.getLogger(__name__)
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _DATA = ("/api/", "/jaeger/")
 _OPEN = frozenset({"/api/v1/openapi.json"})
 _MOST_AT_ONCE = 100
@@ -117,5 +117,8 @@ def _within(reader: Reader, scope: Scope) -> Reader:
 
 def _is_loopback(host: str) -> bool:
     """Tell whether a Host header names this machine: another name is a page's that had it resolved to here."""
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    return name.lower() in _LOOPBACK
+    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    try:
+        return name.lower() == "localhost" or ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
