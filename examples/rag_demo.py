@@ -200,9 +200,12 @@ def _show(outcome: Outcome, logs: list[dict[str, Any]]) -> None:
     print(f"\ntrace id: {slow}")
     print("\nMore to ask:")
     for command, why in (
-        (f"trace {outcome.traces['fail']}", "a question that failed"),
+        (f"explain {slow}", "the same, in a sentence"),
+        (f"explain {outcome.traces['fail']}", "a question that failed"),
         (f"trace {outcome.traces['hallucinate']}", "an answer that no document bears out"),
         ("errors --user grace --since 1h", "what went wrong for her"),
+        ("errors --why --since 1h", "what went wrong, by cause"),
+        ("cost --by user --since 1h", ""),
         ("logs --service rag-service --level warning --since 1h", ""),
         ('logs --search "unicorn" --since 1h', ""),
     ):
