@@ -88,7 +88,8 @@ async def test_costs_are_added_up_by_what_one_asks(visitor: Visitor, stack: Stac
     await expect(page).to_have_url(re.compile("by=tenant"))
     await expect(page.get_by_role("rowheader").first).to_have_text("acme")
     await expect(page.get_by_role("rowheader", name="globex")).to_be_visible()
-    await page.get_by_role("button", name="Trace").click()
+    await page.get_by_role("button", name="Trace", exact=True).click()
+    await expect(page.get_by_role("columnheader", name="Trace")).to_be_visible()
     await page.get_by_role("rowheader").get_by_role("link").first.click()
     await expect(page.get_by_role("tree")).to_be_visible()
 
