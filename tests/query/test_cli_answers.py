@@ -1,6 +1,10 @@
 """The commands that answer a question: exit codes, JSON that is the answer itself, and what they say of nothing."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -131,6 +135,17 @@ def test_nothing_is_exit_3_with_where_was_looked(ganglion: Ganglion, arguments: 
 def test_a_comparison_without_the_attribute_names_those_there_are(ganglion: Ganglion) -> None:
     assert "attributes there are: " in ganglion("compare", "--by", "nonsense", *DAY).stderr
     assert "chunk.size" in ganglion("compare", "--by", "nonsense", *DAY).stderr
+
+
+def test_what_takes_long_is_said_on_a_terminal_alone() -> None:
+    code = "import time; from ganglion_query.commands.asking import waiting\nwith waiting('Looking'): time.sleep(1)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, stderr=subprocess.PIPE, check=True).stderr == b""
+    master, terminal = pty.openpty()
+    with os.fdopen(master, "rb", buffering=0) as shown:
+        subprocess.run(command, stderr=terminal, check=True, env={**os.environ, "TERM": "xterm"})
+        assert b"Looking" in shown.read(10_000)
+    os.close(terminal)
 
 
 def test_health_without_a_collector_says_so_and_fails(ganglion: Ganglion) -> None:

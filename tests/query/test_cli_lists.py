@@ -144,6 +144,7 @@ def test_errors_by_cause_begin_with_the_verdict(ganglion: Ganglion) -> None:
         (("logs", "--where", "duration_ms=long"), "Invalid value: duration_ms is a number"),
         (("logs", "--trace", "xyz"), "Invalid value for --trace: 'xyz' is not a trace id"),
         (("errors", "--cursor", "xyz"), "Invalid value: the cursor is not one of this list; begin again without it"),
+        (("errors", "--why", "--all"), "Invalid value for --why: goes with --service and --user alone"),
         (("search", "--status", "bad"), "'bad' is not one of 'ok', 'error'"),
     ],
 )

@@ -118,6 +118,12 @@ def test_json_is_the_answer_itself(ganglion: Ganglion) -> None:
     ]
 
 
+@pytest.mark.usefixtures("request_of_two_services")
+def test_json_of_everything_has_the_attributes(ganglion: Ganglion) -> None:
+    found = json.loads(ganglion("trace", TRACE_ID, "--json", "--full").stdout)
+    assert [one["attributes"].get("cache.key") for one in found["spans"]] == [None, "k", None, None]
+
+
 def test_two_ways_of_showing_at_once_are_wrong_usage(ganglion: Ganglion) -> None:
     result = ganglion("trace", TRACE_ID, "--waterfall", "--critical-path")
     assert result.exit_code == 2

@@ -58,6 +58,8 @@ def errors(  # noqa: PLR0913, PLR0917 (one for each option)
     """
     period = asking.period(since, until)
     if why:
+        if tenant or cursor or everything:
+            raise typer.BadParameter("goes with --service and --user alone", param_hint="--why")
         _why(period, service, user, as_json=as_json)
         return
     reader = asking.reader()

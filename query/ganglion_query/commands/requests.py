@@ -58,7 +58,13 @@ def trace(
     critical_path: Annotated[
         bool, typer.Option("--critical-path", help="Only what the request waited for, in the order it did.")
     ] = False,
-    full: Full = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Every attribute, long texts whole, every line of stack traces; with --json all that is stored.",
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many spans, and so many logs.")] = 10_000,
     as_json: AsJSON = False,
 ) -> None:
@@ -80,7 +86,7 @@ def trace(
     except NotFoundError:
         _not_found(reader, f"trace {known}")
     if as_json:
-        print_json(answer)
+        print_json(found if full else answer)
         return
     from ganglion_query.render import path, tree  # noqa: PLC0415
     from ganglion_query.render import waterfall as bars  # noqa: PLC0415
