@@ -106,25 +106,31 @@ _AT_LEAST = sql.SQL("s.duration_ms >= 100 AND s.duration_ms >= %(pace)s")
 # A trace of a list is looked for around its place in it, so that only the partitions of that time are read.
 _MARGIN = timedelta(hours=6)
 
-_ROWS: LiteralString = """WITH found AS (
-        SELECT * FROM spans
-        WHERE trace_id = ANY(%(traces)s::uuid[]) AND start_time >= %(since)s AND start_time < %(until)s),
-    names AS (SELECT trace_id, jsonb_object_agg(coalesce(service_name, ''), count) AS services FROM (
-        SELECT trace_id, service_name, count(*) FROM found GROUP BY 1, 2) AS counted GROUP BY 1),
-    told AS (SELECT trace_id, count(*) FROM logs WHERE trace_id = ANY(%(traces)s::uuid[])
-        AND timestamp >= %(since)s AND timestamp < %(until)s GROUP BY 1)
-    SELECT replace(f.trace_id::text, '-', '') AS trace_id, min(f.start_time) AS start_time,
-        max(coalesce(f.end_time, f.start_time)) AS end_time,
-        (array_agg(f.service_name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_service,
-        (array_agg(f.name ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_name,
-        (array_agg(f.status ORDER BY f.parent_span_id IS NOT NULL, f.start_time))[1] AS root_status,
-        count(*) AS span_count, count(*) FILTER (WHERE f.status = 'ERROR') AS error_count,
-        coalesce((SELECT t.count FROM told t WHERE t.trace_id = f.trace_id), 0) AS log_count,
-        (SELECT n.services FROM names n WHERE n.trace_id = f.trace_id) AS services,
-        min(f.user_id) AS user_id, min(f.tenant_id) AS tenant_id,
-        (array_agg(coalesce(nullif(f.status_message, ''), f.name) ORDER BY f.start_time DESC)
-            FILTER (WHERE f.status = 'ERROR'))[1] AS first_error
-    FROM found f GROUP BY f.trace_id"""
+_ROWS: LiteralString = """WITH found AS MATERIALIZED (
+        SELECT trace_id, span_id, parent_span_id, name, service_name, start_time, end_time, status, status_message,
+            user_id, tenant_id FROM spans
+        WHERE trace_id = ANY(%(traces)s::uuid[]) AND start_time >= %(since)s AND start_time < %(until)s
+    ), counted AS MATERIALIZED (
+        SELECT trace_id, jsonb_object_agg(coalesce(service_name, ''), spans) AS services FROM (
+            SELECT trace_id, service_name, count(*) AS spans FROM found GROUP BY 1, 2) AS each GROUP BY 1
+    ), told AS MATERIALIZED (
+        SELECT trace_id, count(*) AS logs FROM logs WHERE trace_id = ANY(%(traces)s::uuid[])
+            AND timestamp >= %(since)s AND timestamp < %(until)s GROUP BY 1
+    ), added AS MATERIALIZED (
+        SELECT trace_id, min(start_time) AS start_time, max(coalesce(end_time, start_time)) AS end_time,
+            (array_agg(service_name ORDER BY parent_span_id IS NOT NULL, start_time))[1] AS root_service,
+            (array_agg(name ORDER BY parent_span_id IS NOT NULL, start_time))[1] AS root_name,
+            (array_agg(status ORDER BY parent_span_id IS NOT NULL, start_time))[1] AS root_status,
+            count(*) AS span_count, count(*) FILTER (WHERE status = 'ERROR') AS error_count,
+            min(user_id) AS user_id, min(tenant_id) AS tenant_id,
+            (array_agg(coalesce(nullif(status_message, ''), name) ORDER BY start_time DESC)
+                FILTER (WHERE status = 'ERROR'))[1] AS first_error
+        FROM found GROUP BY trace_id
+    )
+    SELECT replace(a.trace_id::text, '-', '') AS trace_id, a.start_time, a.end_time, a.root_service, a.root_name,
+        a.root_status, a.span_count, a.error_count, coalesce(t.logs, 0) AS log_count, c.services, a.user_id, a.tenant_id,
+        a.first_error
+    FROM added a JOIN counted c ON c.trace_id = a.trace_id LEFT JOIN told t ON t.trace_id = a.trace_id"""
 
 _PRICED: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM (
         SELECT trace_id, span_id, parent_span_id, name, kind, service_name, start_time, end_time, duration_ms, status,
