@@ -128,8 +128,8 @@ _ROWS: LiteralString = """WITH found AS MATERIALIZED (
         FROM found GROUP BY trace_id
     )
     SELECT replace(a.trace_id::text, '-', '') AS trace_id, a.start_time, a.end_time, a.root_service, a.root_name,
-        a.root_status, a.span_count, a.error_count, coalesce(t.logs, 0) AS log_count, c.services, a.user_id, a.tenant_id,
-        a.first_error
+        a.root_status, a.span_count, a.error_count, coalesce(t.logs, 0) AS log_count, c.services, a.user_id,
+        a.tenant_id, a.first_error
     FROM added a JOIN counted c ON c.trace_id = a.trace_id LEFT JOIN told t ON t.trace_id = a.trace_id"""
 
 _PRICED: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM (
