@@ -1,13 +1,12 @@
 """How a test looks at a page: until it is all there, with axe, and for what does not fit."""
 
 from functools import cache
-from typing import Any
 
 from playwright.async_api import Page, expect
 
 from tests.fix_page import AXE
 
-__all__ = ["barriers", "settled", "sideways"]
+__all__ = ["assert_usable", "settled"]
 
 expect.set_options(timeout=15_000)
 _RUN_AXE = """async () => {
@@ -41,14 +40,10 @@ def _axe() -> str:
     return AXE.read_text(encoding="utf-8")
 
 
-async def barriers(page: Page) -> list[str]:
-    """Return what axe finds serious or critical."""
+async def assert_usable(page: Page) -> None:
+    """Fail where axe finds something serious or critical, or where the page scrolls sideways."""
     await page.evaluate(_axe())
-    found: list[str] = await page.evaluate(_RUN_AXE)
-    return found
-
-
-async def sideways(page: Page) -> list[Any]:
-    """Return elements that make the page scroll sideways."""
-    found: list[Any] = await page.evaluate(_SIDEWAYS)
-    return found
+    barriers: list[str] = await page.evaluate(_RUN_AXE)
+    assert not barriers, "\n".join(barriers)
+    wide: list[str] = await page.evaluate(_SIDEWAYS)
+    assert not wide, "\n".join(wide)

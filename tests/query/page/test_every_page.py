@@ -6,7 +6,7 @@ import pytest
 
 from tests.fix_browser import Visitor
 from tests.fix_page import Stack
-from tests.query.page.looking import barriers, settled, sideways
+from tests.query.page.looking import assert_usable, settled
 from tests.query.page.world import FAILED, HOSTILE, SLOW
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
@@ -32,16 +32,14 @@ every_page = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_everybody_can_use_it_at_a_desk(visitor: Visitor, stack: Stack, path: str, scheme: Scheme) -> None:
     page = await settled(await visitor.open(stack.url + path, scheme=scheme))
-    assert await barriers(page) == []
-    assert await sideways(page) == []
+    await assert_usable(page)
     assert "Ganglion" in await page.title()
 
 
 @every_page
 async def test_everybody_can_use_it_on_a_telephone(visitor: Visitor, stack: Stack, path: str) -> None:
     page = await settled(await visitor.open(stack.url + path, width=375, height=740))
-    assert await barriers(page) == []
-    assert await sideways(page) == []
+    await assert_usable(page)
 
 
 @pytest.mark.parametrize("path", ["/", "/search", "/logs", "/errors", f"/trace/{HOSTILE}", "/errors?user=nobody"])
