@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import numpy as np
 import pytest
+from ganglion.testing import capture
 
 from examples.rag_service import app
 from examples.rag_service.documents import Document, UnreadableDocumentError, parse
@@ -14,7 +15,7 @@ from examples.rag_service.evaluation import evaluate
 from examples.rag_service.generation import NOTHING_FOUND, RateLimitedError, TokenBudgetError
 from examples.rag_service.ingestion import CHUNK_TOKENS, cut
 from examples.rag_service.memory import Memory
-from examples.rag_service.models import EMBEDDING
+from examples.rag_service.models import EMBEDDING, GENERATION, generation_model
 from examples.rag_service.service import Caller, Service
 from examples.rag_service.store import StoreUnavailableError
 from examples.rag_service.switches import FAULTS, NORMAL, chosen
@@ -257,3 +258,18 @@ def test_an_unknown_fault_is_refused_with_those_that_exist() -> None:
     with pytest.raises(ValueError, match="slow, fail, budget, rate_limit, hallucinate"):
         chosen("explode")
     assert chosen(None) is chosen("none") is NORMAL
+
+
+def test_the_smaller_model_costs_less_and_says_less() -> None:
+    mini = generation_model("extractive-1-mini")
+    assert mini.cost_usd(1000, 100) < GENERATION.cost_usd(1000, 100) / 4
+    assert mini.answer_sentences < GENERATION.answer_sentences
+    with pytest.raises(ValueError, match="there are extractive-1, extractive-1-mini"):
+        generation_model("gpt-9")
+
+
+def test_every_span_and_log_of_a_request_says_how_large_chunks_are() -> None:
+    with capture() as captured:
+        asyncio.run(Service().upload(ADA, "lighthouse.md", LIGHTHOUSE, NORMAL))
+    told = [one["attributes"].get("chunk_size") for one in (*captured.spans, *captured.logs)]
+    assert set(told) == {str(CHUNK_TOKENS)}
