@@ -125,21 +125,23 @@ function OneChange({ change }: { change: Change }) {
         </p>
       </div>
       <dl className={css.figures}>
-        <div>
-          <dt>before</dt>
-          <dd>{format(change.before)}</dd>
-          <span className={css.bar}>
-            <span style={{ width: `${(change.before / most) * 100}%` }} />
-          </span>
-        </div>
-        <div>
-          <dt>after</dt>
-          <dd>{format(change.after)}</dd>
-          <span className={css.bar}>
-            <span data-after style={{ width: `${(change.after / most) * 100}%` }} />
-          </span>
-        </div>
+        <Side label="before" value={format(change.before)} share={change.before / most} />
+        <Side label="after" value={format(change.after)} share={change.after / most} />
       </dl>
     </li>
+  );
+}
+
+function Side({ label, value, share }: { label: string; value: string; share: number }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>
+        <b>{value}</b>
+        <span className={css.bar}>
+          <span data-after={label === "after" || undefined} style={{ width: `${share * 100}%` }} />
+        </span>
+      </dd>
+    </div>
   );
 }

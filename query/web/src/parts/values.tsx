@@ -1,3 +1,4 @@
+import { Fragment, type ReactNode } from "react";
 import { link, text } from "~/state/format";
 import { Copy } from "./copy";
 import { Long } from "./long";
@@ -18,7 +19,7 @@ export function Values({ of, none }: Props) {
     <dl className={css.values}>
       {names.map((name) => (
         <div key={name} className={css.pair}>
-          <dt>{name}</dt>
+          <dt>{breakable(name)}</dt>
           <dd>
             <Value value={of[name]} />
           </dd>
@@ -27,6 +28,16 @@ export function Values({ of, none }: Props) {
       ))}
     </dl>
   );
+}
+
+/** A dotted name that may break after its dots and underscores. */
+function breakable(name: string): ReactNode {
+  return name.split(/(?<=[._])/).map((part, index) => (
+    <Fragment key={index}>
+      {part}
+      <wbr />
+    </Fragment>
+  ));
 }
 
 function Value({ value }: { value: unknown }) {

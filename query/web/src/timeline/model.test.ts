@@ -34,6 +34,7 @@ function span(
     cost: null,
     events: [],
     has_messages: false,
+    clock_skew_ms: 0,
     ...more,
   };
 }

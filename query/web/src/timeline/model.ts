@@ -170,7 +170,7 @@ function eventMark(node: SpanNode, event: SpanEvent, index: number, start: numbe
   return {
     kind: "event",
     key: `event-${node.span_id}-${index}`,
-    offset: instant(event.timestamp) - start,
+    offset: instant(event.timestamp) - start + node.clock_skew_ms,
     level: failed ? "error" : "info",
     text: failed && typeof told === "string" ? `${event.name}: ${told}` : event.name,
     log: null,
@@ -185,7 +185,7 @@ function logMark(log: LogRow, index: number, start: number, owner: SpanEntry | u
   return {
     kind: "log",
     key: `log-${index}`,
-    offset: instant(log.timestamp) - start,
+    offset: instant(log.timestamp) - start + (owner?.node.clock_skew_ms ?? 0),
     level: levelOf(log.level),
     text: log.error && log.error !== text ? `${text} · ${log.error}` : text,
     log,

@@ -102,8 +102,9 @@ export const SpanRow = memo(function SpanRow({ row, logs, onToggle, ...shared }:
         {shared.narrow && <span className={css.took}>{duration(node.duration_ms)}</span>}
       </div>
       <div className={css.track}>
-        <Bar entry={row.entry} view={shared.view} failed={failed} quiet={shared.narrow} />
-        <Marks entry={row.entry} view={shared.view} hidden={row.expanded ? logs : "none"} />
+        <Bar entry={row.entry} view={shared.view} failed={failed} />
+        <Marks entry={row.entry} view={shared.view} shown={row.expanded ? logs : "none"} />
+        {!shared.narrow && <Length entry={row.entry} view={shared.view} />}
       </div>
     </div>
   );
@@ -138,26 +139,13 @@ function Spending({ tokens, cost }: { tokens: number | null; cost: Spent | null 
   );
 }
 
-/** A bar, on it the stretches of the critical path, beside it how long it took. */
-function Bar({
-  entry,
-  view,
-  failed,
-  quiet,
-}: {
-  entry: SpanEntry;
-  view: Extent;
-  failed: boolean;
-  quiet: boolean;
-}) {
+/** A bar, below it the stretches of the critical path. */
+function Bar({ entry, view, failed }: { entry: SpanEntry; view: Extent; failed: boolean }) {
   const { node } = entry;
   const bar = place(node.offset_ms, node.duration_ms ?? 0, view);
   if (!bar) {
     return null;
   }
-  const end = bar.left + bar.width;
-  const inside = bar.width > 40 && end > 85;
-  const before = !inside && end > 85;
   return (
     <>
       <div
@@ -181,32 +169,37 @@ function Bar({
           )
         );
       })}
-      {!quiet && (
-        <span
-          className={classes(
-            css.length,
-            inside && css.inside,
-            inside && entry.origin && css.onFailed,
-            before && css.before,
-          )}
-          style={
-            before
-              ? { right: `${100 - bar.left}%` }
-              : inside
-                ? { right: `${100 - end}%` }
-                : { left: `${end}%` }
-          }
-        >
-          {duration(node.duration_ms)}
-        </span>
-      )}
     </>
   );
 }
 
+const LATE = 85;
+const WIDE = 40;
+
+/** How long it took: after the bar, or in it, or before it where there is no room. */
+function Length({ entry, view }: { entry: SpanEntry; view: Extent }) {
+  const { node } = entry;
+  const bar = place(node.offset_ms, node.duration_ms ?? 0, view);
+  if (!bar) {
+    return null;
+  }
+  const end = bar.left + bar.width;
+  const inside = end > LATE && bar.width > WIDE;
+  const style =
+    end <= LATE ? { left: `${end}%` } : inside ? { right: `${100 - end}%` } : { right: `${100 - bar.left}%` };
+  return (
+    <span
+      className={classes(css.length, inside && css.inside, inside && entry.origin && css.onFailed)}
+      style={style}
+    >
+      {duration(node.duration_ms)}
+    </span>
+  );
+}
+
 /** Logs and events as marks on the bar, those that have no row of their own. */
-function Marks({ entry, view, hidden }: { entry: SpanEntry; view: Extent; hidden: LogsShown }) {
-  const marks = entry.marks.filter((mark) => !isShown(mark, hidden));
+function Marks({ entry, view, shown }: { entry: SpanEntry; view: Extent; shown: LogsShown }) {
+  const marks = entry.marks.filter((mark) => !isShown(mark, shown));
   return marks.slice(0, 40).map((mark) => {
     const at = place(mark.offset, 0, view);
     return (

@@ -146,6 +146,12 @@ function SpanHead({ model, entry, compared, onShow }: Props) {
           Its parent <code>{node.parent_span_id}</code> is not stored.
         </p>
       )}
+      {node.clock_skew_ms !== 0 && (
+        <p className={css.note}>
+          The clock of {node.service_name ?? "its service"} is {duration(node.clock_skew_ms)} behind that of
+          its caller; the span is shown where it must have been.
+        </p>
+      )}
       <dl className={css.facts}>
         <Fact label="Took">{duration(node.duration_ms)}</Fact>
         <Fact label="Itself" title="the part in which nothing below it ran">
