@@ -23,7 +23,8 @@ __all__ = ["BEFORE", "CHANGED", "FAILING_USER", "SERVICE", "Planted", "Release",
 SERVICE = "rag-service"
 FAILING_USER = "grace"
 
-_DOCUMENTS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+_NAMES = "alerts connectors exporters instrumentation langsmith operations prometheus rag schema sql"
+_DOCUMENTS = [Path(__file__).parents[1] / "docs" / f"{name}.md" for name in _NAMES.split()]
 _QUESTIONS = (
     "What happens when the journal is full?",
     "How do I replay dead letters?",
