@@ -85,8 +85,8 @@ def _timeline() -> Path:
 async def own_trace(trace_id: Annotated[str, InPath(pattern="^[0-9a-f]{32}$")], asker: Asker) -> dict[str, Any]:
     """Return a trace to the one whose request it was; for anybody else there is none."""
     found = await _asked(trace_id)
-    if asker.user == _NOBODY or not _is_of(found, asker):
-        raise HTTPException(404, "there is no such request of yours, or nothing of it is stored yet")
+    if asker.user == _NOBODY or not _is_of(found, asker) or not _is_whole(found):
+        raise HTTPException(404, "there is no such request of yours, or not all of it is stored yet")
     return _without_internals(found)
 
 
@@ -111,6 +111,11 @@ def _is_of(trace: Mapping[str, Any], asker: Caller) -> bool:
     """Tell whether a trace names this user, and nobody else: anybody may send a request with another's trace id."""
     named = {trace.get("user_id"), *(log["user_id"] for log in trace.get("logs", ()))} - {None}
     return named == {asker.user} and trace.get("tenant_id") == asker.tenant
+
+
+def _is_whole(trace: Mapping[str, Any]) -> bool:
+    """Tell whether the span of the request itself is there: it ends, and is sent, after those within it."""
+    return any(span["parent_span_id"] is None for span in trace["spans"])
 
 
 def _without_internals(trace: Mapping[str, Any]) -> dict[str, Any]:
