@@ -14,5 +14,5 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  server: { host: "localhost", proxy: { "/api": api } },
+  server: { host: "localhost", proxy: { "/api": { target: api, changeOrigin: true } } },
 });
