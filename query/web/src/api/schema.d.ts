@@ -589,7 +589,7 @@ export interface components {
          *
          *     `origin`: service and operation in which the first error of a trace in causal order arose, most often. `before`
          *     counts the same time before the period; `first_seen` is the first of both, `rising_since` the first from which on a
-         *     rising one is more frequent. `trace_ids` are the newest.
+         *     rising one is more frequent. `new_versions` came with it. `trace_ids` are the newest.
          */
         ErrorGroup: {
             /** Fingerprint */
@@ -631,6 +631,11 @@ export interface components {
             trace_ids: string[];
             /** Rising Since */
             rising_since?: string | null;
+            /**
+             * New Versions
+             * @default []
+             */
+            new_versions: string[];
         };
         /**
          * ErrorGroups
