@@ -36,7 +36,8 @@ async def take(stack: Stack) -> None:
         visitor = Visitor(browser)
         for name, path in PAGES.items():
             for scheme in SCHEMES:
-                page = await settled(await visitor.open(stack.url + path.format(deployed=deployed), scheme=scheme))
+                url = stack.url + path.format(deployed=deployed)
+                page = await settled(await visitor.open(url, height=810, scheme=scheme))
                 await _save(page, FOLDER / f"{name}-{scheme}.png")
         await visitor.leave()
     for complaint in visitor.complaints():
