@@ -70,7 +70,7 @@ _SPAN_ERRORS_AFTER = sql.SQL(
 )
 
 # Logs come newest first from ever longer spans of time, so that a short answer does not cost a scan of the day.
-_WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1))
+_WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1), timedelta(days=4))
 
 
 def errors(
@@ -125,7 +125,7 @@ def arguments_of(wanted: LogFilter) -> dict[str, Any]:
 
 def _beginnings(wanted: LogFilter, newest: datetime) -> Iterator[datetime | None]:
     """Yield the times to begin at until there is enough; the last one is what was asked for."""
-    if wanted.user is None and wanted.request is None and wanted.trace is None:
+    if wanted.request is None and wanted.trace is None:
         for window in _WINDOWS:
             if wanted.since is None or wanted.since < newest - window:
                 yield newest - window

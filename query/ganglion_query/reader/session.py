@@ -67,14 +67,22 @@ class Session:
         """Show a tenant the rows of that trace that name no tenant too, if nobody else is named in it."""
         self.connection.execute("SELECT set_config('ganglion.trace', %(trace_id)s, true)", {"trace_id": trace_id})
 
-    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> list[R]:
+    def rows(
+        self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False, by_id: bool = False
+    ) -> list[R]:
         """Return all rows as `row`, whose fields have the names of the columns.
 
-        A statement asked `often` is planned once for each connection: of a lookup over many partitions, planning is
-        most of the work.
+        What is asked `often` is prepared at once. `by_id` is a lookup by an index in every partition, whatever the id
+        is: it is planned once for a connection, which PostgreSQL by itself would do again and again, and planning is
+        most of its work.
         """
         with self.connection.cursor(row_factory=class_row(row)) as cursor:
-            return cursor.execute(query, arguments, prepare=True if often else None).fetchall()
+            if not by_id:
+                return cursor.execute(query, arguments, prepare=True if often else None).fetchall()
+            self.connection.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
+            found = cursor.execute(query, arguments, prepare=True).fetchall()
+            self.connection.execute("SELECT set_config('plan_cache_mode', 'auto', true)")
+            return found
 
     def dicts(self, query: Query, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self.connection.cursor(row_factory=dict_row) as cursor:

@@ -25,13 +25,13 @@ _WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), tim
 def trace_spans(session: Session, trace_id: str, limit: int) -> list[SpanRow]:
     """Return at most `limit` spans of a trace, the earliest first."""
     session.about(trace_id)
-    return session.rows(SpanRow, _SPANS, {"trace_id": trace_id, "limit": limit}, often=True)
+    return session.rows(SpanRow, _SPANS, {"trace_id": trace_id, "limit": limit}, by_id=True)
 
 
 def trace_logs(session: Session, trace_id: str, limit: int) -> list[LogRow]:
     """Return at most `limit` logs of a trace, the earliest first."""
     session.about(trace_id)
-    return session.rows(LogRow, _LOGS, {"trace_id": trace_id, "limit": limit}, often=True)
+    return session.rows(LogRow, _LOGS, {"trace_id": trace_id, "limit": limit}, by_id=True)
 
 
 def newest_trace(session: Session) -> tuple[str, datetime] | None:
