@@ -88,6 +88,13 @@ def test_a_service_at_rest_and_a_new_one_are_healthy(postgresql: str) -> None:
     assert (services["new"].state, services["new"].reason) == ("healthy", "new: nothing in the day before")
 
 
+def test_a_new_service_with_many_errors_is_not_well(postgresql: str) -> None:
+    keep(postgresql, *asked(60, _ago(14), _ago(1), error=lambda random: "E: x" if random.random() < 0.2 else ""))
+    found = _service(postgresql)
+    assert found.state == "degraded"
+    assert found.reason.endswith(" % of 60 requests fail, new: nothing in the day before")
+
+
 @pytest.mark.parametrize(
     ("status", "part"),
     [

@@ -22,6 +22,8 @@ _MOST_SERVICES = 500
 _STALE = timedelta(minutes=15)
 _LONGEST_LAG = 60.0
 _MANY_FAIL = 0.5
+_ALERTING = 0.05
+_LEAST_ERRORS = 3
 _LEAST_MORE_ERRORS = 0.01
 _LEAST_SLOWER = 1.5
 _LEAST_REQUESTS = 12
@@ -181,13 +183,20 @@ def _judged(lately: ServiceRow | None, usual: ServiceRow | None) -> tuple[State,
     if rate >= _MANY_FAIL and lately.requests >= 5:
         return "failing", f"{share_text(rate)} of {amount(lately.requests, 'request')} fail"
     if usual is None:
-        return "healthy", "new: nothing in the day before"
+        return _by_itself(lately, rate)
     z = shares_apart(usual.errors, usual.requests, lately.errors, lately.requests)
     if z >= CERTAIN and rate - (_rate(usual) or 0.0) >= _LEAST_MORE_ERRORS:
         return "degraded", f"{share_text(rate)} of requests fail, usually {share_text(_rate(usual) or 0.0)}"
     if _is_slower(lately, usual):
         return "degraded", f"p95 {duration(lately.p95_ms)}, usually {duration(usual.p95_ms)}"
-    return "healthy", "as usual"
+    return _by_itself(lately, rate, "as usual")
+
+
+def _by_itself(lately: ServiceRow, rate: float, known: str = "new: nothing in the day before") -> tuple[State, str]:
+    """Judge by the rate of errors at which the shipped alerts fire, too."""
+    if rate > _ALERTING and lately.errors >= _LEAST_ERRORS:
+        return "degraded", f"{share_text(rate)} of {amount(lately.requests, 'request')} fail, {known}"
+    return "healthy", known
 
 
 def _silent(usual: ServiceRow | None) -> tuple[State, str]:
