@@ -12,7 +12,7 @@ from tests.fix_browser import Visitor, running_browser
 from tests.fix_page import Stack, running_stack
 from tests.fix_postgresql import embedded_server
 from tests.query.page.looking import settled
-from tests.query.page.world import SLOW, week
+from tests.query.page.world import FAILED, SLOW, week
 
 FOLDER = Path(__file__).parents[3] / "docs" / "screenshots"
 PAGES = {
@@ -20,6 +20,7 @@ PAGES = {
     "search": "/search?order=slowest",
     "logs": "/logs?level=WARNING",
     "trace": f"/trace/{SLOW}",
+    "failed": f"/trace/{FAILED}",
     "errors": "/errors",
     "compare": "/compare?by=chunk_size",
     "changes": "/changes?at={deployed}",
