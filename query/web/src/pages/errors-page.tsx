@@ -147,7 +147,11 @@ function OneByOne() {
     return <Failure error={found.error} onRetry={() => found.refetch()} />;
   }
   if (!found.data) {
-    return <SkeletonRows rows={12} />;
+    return (
+      <div className="card">
+        <SkeletonRows rows={12} />
+      </div>
+    );
   }
   if (!items.length) {
     return (

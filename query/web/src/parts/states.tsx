@@ -89,7 +89,13 @@ export function Answer<T>({ of, loading, children }: AnswerProps<T>) {
     return <Failure error={of.error} onRetry={() => of.refetch()} />;
   }
   if (of.data === undefined) {
-    return loading ?? <SkeletonRows />;
+    return (
+      loading ?? (
+        <div className="card">
+          <SkeletonRows />
+        </div>
+      )
+    );
   }
   return (
     <div

@@ -4,7 +4,7 @@ import { useParams } from "react-router";
 import { useAnswer } from "~/api/queries";
 import type { SpanComparison, SpanDetail } from "~/api/types";
 import { Id } from "~/parts/ids";
-import { Answer } from "~/parts/states";
+import { Answer, SkeletonRows } from "~/parts/states";
 import { Values } from "~/parts/values";
 import { clock, count, dollars, duration, percent } from "~/state/format";
 import { useUrl } from "~/state/url";
@@ -54,10 +54,12 @@ export function SpanPanel({ model, entry, compared, onShow }: Props) {
           ))}
         </Tabs.List>
         <Tabs.Panel value="conversation" className={css.panel}>
-          <Answer of={current}>{(detail) => <Conversation detail={detail} />}</Answer>
+          <Answer of={current} loading={<SkeletonRows rows={4} />}>
+            {(detail) => <Conversation detail={detail} />}
+          </Answer>
         </Tabs.Panel>
         <Tabs.Panel value="attributes" className={css.panel}>
-          <Answer of={current}>
+          <Answer of={current} loading={<SkeletonRows rows={4} />}>
             {({ span }) => (
               <>
                 <Values of={span.attributes} none="The span has no attributes." />
@@ -80,7 +82,7 @@ export function SpanPanel({ model, entry, compared, onShow }: Props) {
           ))}
         </Tabs.Panel>
         <Tabs.Panel value="resource" className={css.panel}>
-          <Answer of={current}>
+          <Answer of={current} loading={<SkeletonRows rows={4} />}>
             {({ span }) => (
               <>
                 <Values of={span.resource} none="What sent the span says nothing of itself." />
