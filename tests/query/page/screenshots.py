@@ -38,7 +38,7 @@ async def take(stack: Stack) -> None:
         for name, path in PAGES.items():
             for scheme in SCHEMES:
                 url = stack.url + path.format(deployed=deployed)
-                page = await settled(await visitor.open(url, height=810, scheme=scheme))
+                page = await settled(await visitor.open(url, height=800, scheme=scheme))
                 await _save(page, FOLDER / f"{name}-{scheme}.png")
         await visitor.leave()
     for complaint in visitor.complaints():
