@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -156,3 +157,10 @@ async def test_question_that_takes_too_long_is_ended(postgresql: str) -> None:
         other.execute("LOCK TABLE spans IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(ReaderError, match=r"took longer than 0\.1 s"):
             Reader(postgresql, timeout=0.1).trace(TRACE_ID)
+
+
+def test_json_is_read_as_python_does(postgresql: str) -> None:
+    texts = ["18446744073709551616", "-" + "9" * 400, "0.1", "9" * 400 + ".5", '{"a": ["é\\u20ac", null, 1.0, 1e3]}']
+    with Reader(postgresql).session() as session:
+        rows = session.dicts("SELECT t AS text, t::jsonb AS value FROM unnest(%(texts)s::text[]) t", {"texts": texts})
+    assert {row["text"]: row["value"] for row in rows} == {text: json.loads(text) for text in texts}

@@ -3,15 +3,18 @@
 What tenants a reader may see is decided by PostgreSQL (row-level security), not by the statements of this package.
 """
 
+import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString, TypeVar
 
+import msgspec
 import psycopg
 from ganglion_collector.errors import CollectorError
 from psycopg import errors, sql
 from psycopg.rows import class_row, dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 __all__ = ["EVERYTHING", "Database", "Pool", "Query", "ReaderError", "Scope", "Session", "open_pool"]
@@ -127,7 +130,7 @@ class Database:
                 yield connection
             return
         with psycopg.connect(self.dsn, connect_timeout=_CONNECT_TIMEOUT) as connection:
-            connection.read_only = True
+            _configure(connection)
             yield connection
 
     def _begin(self, connection: psycopg.Connection) -> None:
@@ -142,6 +145,19 @@ class Database:
                 f"the database has no role {self.scope.role} that may read here, so nobody's data can be kept apart; "
                 "`ganglion status` and docs/operations.md say how it is made"
             )
+
+
+def _configure(connection: psycopg.Connection) -> None:
+    connection.read_only = True
+    set_json_loads(_parsed, connection)
+
+
+def _parsed(text: str | bytes) -> Any:
+    """Return what JSON says, as `json.loads` does and several times as fast."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:  # a number beyond what it takes
+        return json.loads(text)
 
 
 def _array(items: tuple[str, ...]) -> str:
@@ -173,7 +189,7 @@ class Pool(ConnectionPool):
         )
 
     def _prepare(self, connection: psycopg.Connection) -> None:
-        connection.read_only = True
+        _configure(connection)
         self.is_away = False
 
     @contextmanager
