@@ -10,9 +10,12 @@ import tomllib
 import urllib.request
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.fix_collector import eventually
 from tests.programs import free_port
@@ -123,10 +126,10 @@ def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Pa
 
 @pytest.mark.timeout(60)
 def test_an_installed_wheel_serves_the_page(bare_python: Path, postgresql: str) -> None:
-    """The extra's packages are those of this environment; Ganglion's own are the wheel's alone."""
+    """Ganglion is the wheel's; of this environment's packages there are those that the extra `query` brings."""
     port, folder = free_port(), bare_python.parents[1]
     packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-    command: list[str | Path] = [bare_python, "-c", _SERVE.format(packages=packages, port=port)]
+    command: list[str | Path] = [bare_python, "-c", _SERVE.format(packages=packages, port=port, beyond=beyond("query"))]
     with subprocess.Popen(command, env={**os.environ, "GANGLION_DATABASE_URL": postgresql}, cwd=folder) as process:
         try:
             eventually(lambda: fetched(port, "/search").startswith("<!doctype html>"), timeout=30)
@@ -139,6 +142,11 @@ def test_an_installed_wheel_serves_the_page(bare_python: Path, postgresql: str) 
 
 _SERVE = """\
 import sys
+class Beyond:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {beyond!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Beyond())
 sys.path.append({packages!r})
 sys.argv[1:] = ["--endpoint=127.0.0.1:{port}"]
 import ganglion_query
@@ -146,6 +154,28 @@ assert ganglion_query.__file__.startswith(sys.prefix), ganglion_query.__file__
 from ganglion_query.api.__main__ import main
 main()
 """
+
+
+def beyond(extra: str) -> set[str]:
+    """Return the modules of this environment that an installation with `extra` alone does not bring."""
+    brought: set[str] = set()
+    waiting = [Requirement(f"ganglion[{extra}]")]
+    done: set[str] = set()
+    while waiting:
+        requirement = waiting.pop()
+        if str(requirement) in done:
+            continue
+        done.add(str(requirement))
+        brought.add(canonicalize_name(requirement.name))
+        for entry in map(Requirement, metadata.requires(requirement.name) or ()):
+            extras = requirement.extras or {""}
+            if entry.marker is None or any(entry.marker.evaluate({"extra": one}) for one in extras):
+                waiting.append(entry)
+    return {
+        module
+        for module, names in metadata.packages_distributions().items()
+        if not {canonicalize_name(name) for name in names} & brought
+    }
 
 
 def fetched(port: int, path: str) -> str:
