@@ -48,14 +48,16 @@ CANDIDATES = {
     "logs_scores with what is asked of it": Candidate(
         "logs", ["logs_scores"], [f"(timestamp) {_SCORES} WHERE message = 'ragas_score_computed'"]
     ),
-    "(user_id) for (user_id, timestamp)": Candidate("logs", ["logs_user_id"], ["(user_id) WHERE user_id IS NOT NULL"]),
+    "(user_id, timestamp) for (user_id)": Candidate(
+        "logs", ["logs_user_id"], ["(user_id, timestamp) WHERE user_id IS NOT NULL"]
+    ),
     "without logs_user_id": Candidate("logs", ["logs_user_id"]),
     "spans, as shipped": Candidate("spans"),
     "without spans_operation": Candidate("spans", ["spans_operation"]),
     "(name, start_time) for spans_operation": Candidate("spans", ["spans_operation"], ["(name, start_time)"]),
     "with model calls": Candidate("spans", [], ["(start_time) WHERE attributes ? 'gen_ai.request.model'"]),
-    "(user_id) for (user_id, start_time)": Candidate(
-        "spans", ["spans_user_id"], ["(user_id) WHERE user_id IS NOT NULL"]
+    "(user_id, start_time) for (user_id)": Candidate(
+        "spans", ["spans_user_id"], ["(user_id, start_time) WHERE user_id IS NOT NULL"]
     ),
 }
 

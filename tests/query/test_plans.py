@@ -15,7 +15,7 @@ from bench.plans import Statement, cold_reads, explained
 from bench.postgresql import database
 from bench.questions import Question, Samples, draw, questions
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 _DAY = timedelta(days=1)
 _NAMES = [
@@ -68,7 +68,6 @@ def test_what_was_not_asked_for_is_not_read(told: Told, name: str, age: str) -> 
         ("trace by id, rows", "spans", "_pkey"),
         ("trace by id, rows", "logs", "_trace_id_idx"),
         ("errors of a user in 24 h", "logs", "_idx"),
-        ("logs of a user in 24 h", "logs", "_user_id_timestamp_idx"),
         ("full text, a rare word, all days", "logs", "_log_words_idx"),
         ("full text, what is not there, all days", "logs", "_log_words_idx"),
         ("full text, two words, 24 h", "logs", "_log_words_idx"),
