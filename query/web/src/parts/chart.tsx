@@ -92,7 +92,7 @@ export function Chart(props: Props) {
   const move = (change: number) => {
     const next = Math.max(0, Math.min(seconds.length - 1, (at ?? seconds.length) + change));
     const left = plot.current?.valToPos(seconds[next] ?? 0, "x");
-    plot.current?.setCursor({ left: (left ?? 0) + 0.5, top: 10 });
+    plot.current?.setCursor({ left: (left ?? 0) + 1, top: 10 });
     setAt(next);
   };
   return (
@@ -194,10 +194,13 @@ function options(make: Making): uPlot.Options {
     cursor: {
       sync: { key: SYNC },
       y: false,
-      points: { size: 6 },
+      points: { show: series.some((one) => one.kind === "line"), size: 6 },
       drag: { x: Boolean(make.pick.current), y: false, setScale: false },
     },
-    scales: { x: { time: true }, y: { range: (_, low, high) => scaleOf(low, high, make) } },
+    scales: {
+      x: { time: true, range: (_, first, last) => [first, last + stepSeconds] },
+      y: { range: (_, low, high) => scaleOf(low, high, make) },
+    },
     axes: [
       {
         ...axis,
@@ -221,7 +224,7 @@ function options(make: Making): uPlot.Options {
       })),
     ] as uPlot.Series[],
     hooks: {
-      setCursor: [(plot) => make.setAt(plot.cursor.idx ?? null)],
+      setCursor: [(plot) => make.setAt(stepAt(plot, plot.cursor.left ?? -1))],
       setSelect: [(plot) => dragged(plot, make)],
       ready: [(plot) => clicked(plot, make, stepSeconds)],
       draw: [(plot) => mark(plot, make, color)],
@@ -245,14 +248,25 @@ function timeOf(tick: number, step: number): string {
 
 const LEAST_PIXELS = 6;
 
+/** The step that a place in the chart lies in: the last that begins before it. */
+function stepAt(plot: uPlot, left: number): number | null {
+  const times = plot.data[0];
+  if (left < 0 || !times.length) {
+    return null;
+  }
+  const closest = plot.posToIdx(left);
+  const begins = times[closest] ?? 0;
+  return begins > plot.posToVal(left, "x") ? Math.max(0, closest - 1) : closest;
+}
+
 function dragged(plot: uPlot, { pick, stepSeconds }: Making) {
   const { left, width } = plot.select;
   if (width < LEAST_PIXELS) {
     return;
   }
   const times = plot.data[0];
-  const first = times[plot.posToIdx(left)] ?? 0;
-  const last = times[plot.posToIdx(left + width)] ?? first;
+  const first = times[stepAt(plot, left) ?? 0] ?? 0;
+  const last = times[stepAt(plot, left + width) ?? 0] ?? first;
   plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
   pick.current?.({
     since: new Date(first * 1000),
@@ -267,8 +281,8 @@ function clicked(plot: uPlot, { pick }: Making, stepSeconds: number) {
     from = event.clientX;
   });
   plot.over.addEventListener("click", (event) => {
-    const index = plot.cursor.idx;
-    const start = index === null || index === undefined ? undefined : plot.data[0][index];
+    const index = stepAt(plot, plot.cursor.left ?? -1);
+    const start = index === null ? undefined : plot.data[0][index];
     if (start !== undefined && Math.abs(event.clientX - from) < LEAST_PIXELS) {
       pick.current?.({
         since: new Date(start * 1000),
