@@ -27,6 +27,7 @@ MOST_TRACES = 1500
 _USUAL_TRACES = 100
 _MOST_TAGS = 30
 _LONGEST_TEXT = 2000
+_LONGEST_LENGTH = 100
 _SHOWN = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEX = re.compile(r"[0-9a-fA-F]{1,32}")
@@ -94,8 +95,8 @@ def milliseconds(name: str, given: str | None) -> float | None:
     """Return a length as Go writes it (1.5s, 200ms, 1h2m) in milliseconds, None for an empty one and for zero."""
     if not given or given == "0":
         return None
-    parts: list[str] = _LENGTH.findall(given)
-    if "".join(parts) != given:
+    parts: list[str] = _LENGTH.findall(given[: _LONGEST_LENGTH + 1])
+    if len(given) > _LONGEST_LENGTH or "".join(parts) != given:
         raise _wrong(name, f"{given[:_SHOWN]!r} is no length such as 200ms or 1.5s")
     return sum(_part(part) for part in parts) or None
 
