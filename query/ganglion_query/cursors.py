@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 __all__ = ["FOREIGN", "decode", "encode", "moment"]
@@ -11,6 +11,7 @@ __all__ = ["FOREIGN", "decode", "encode", "moment"]
 FOREIGN = "the cursor is not one of this list; begin again without it"
 
 _LONGEST = 500
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def encode(*place: str | float) -> str:
@@ -44,6 +45,6 @@ def moment(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(FOREIGN) from None
-    if time.tzinfo is None:
+    if time.tzinfo is None or not _EARLIEST <= time < _LATEST:
         raise ValueError(FOREIGN)
     return time

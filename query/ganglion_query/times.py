@@ -20,6 +20,7 @@ _HOUR = re.compile(r"(\d{1,2})() ?()(am|pm)", re.ASCII)
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _CLOCK_WORDS = {"noon": time(12), "midnight": time()}
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class _Local(tzinfo):
@@ -61,7 +62,16 @@ def parse_time(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text.strip().upper())
     except ValueError:
         raise _unknown(text) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+    return _within_reach(moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo), text)
+
+
+def _within_reach(moment: datetime, text: str) -> datetime:
+    try:
+        if _EARLIEST <= moment < _LATEST:
+            return moment
+    except (OverflowError, OSError, ValueError):  # of a zone whose offset at that time is not known
+        pass
+    raise ValueError(f"{text!r} is no time from 1970 to 2199")
 
 
 def parse_length(text: str) -> timedelta:

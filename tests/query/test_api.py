@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from ganglion_query.answers.tail import Tail
 from ganglion_query.api.app import make_api
 from ganglion_query.api.headers import CONTENT_SECURITY_POLICY
 from ganglion_query.api.stream import TailRoom, TailStream
+from ganglion_query.cursors import encode
 from ganglion_query.model import LogFilter
 from ganglion_query.reader import Reader
 from openapi_schema_validator import OAS31Validator
@@ -128,6 +130,14 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("/api/v1/services/a%00b/operations", {}, 422, "service"),
     ("/api/v1/changes", {}, 422, "at"),
     ("/api/v1/changes", {"at": "1h", "window": "8d"}, 422, "window"),
+    ("/api/v1/changes", {"at": "2199-01-01"}, 422, "at"),
+    ("/api/v1/overview", {"since": "0001-01-01T00:00:00+14:00"}, 422, "since"),
+    ("/api/v1/overview", {"until": "9999-12-31T23:59:59-14:00"}, 422, "until"),
+    ("/api/v1/comparison", {"by": "a\0b"}, 422, "by"),
+    ("/api/v1/logs", {"cursor": encode("0001-01-01T00:00:00+14:00", "(0,1)")}, 422, "cursor"),
+    ("/api/v1/logs", {"cursor": encode("2026-01-01T00:00:00+00:00", "(0,99999)")}, 422, "cursor"),
+    ("/api/v1/logs", {"cursor": encode("2026-01-01T00:00:00+00:00", "log (0,1)")}, 422, "cursor"),
+    ("/api/v1/errors", {"cursor": encode("2026-01-01T00:00:00+00:00", "(0,1)")}, 422, "cursor"),
     ("/api/v1/comparison", {}, 422, "by"),
     ("/api/v1/costs", {"by": "moon"}, 422, "by"),
     ("/api/v1/costs", {"trace": "zz"}, 422, "trace"),
@@ -151,6 +161,13 @@ def test_what_cannot_be_asked_is_a_problem_that_names_the_parameter(shop: Servin
 def test_only_get_is_taken(shop: Serving) -> None:
     answer = shop.client.post("/api/v1/traces")
     assert (answer.status_code, answer.headers["content-type"]) == (405, PROBLEM)
+    assert shop.client.head("/api/v1/traces").status_code == 405
+
+
+def test_a_request_without_end_is_cut_off(shop: Serving) -> None:
+    host, _, port = shop.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client, pytest.raises(ConnectionError):
+        client.sendall(b"GET / HTTP/1.1\r\nx: " + b"x" * 64_000_000)
 
 
 def test_a_question_that_takes_too_long_is_ended(filled: str) -> None:

@@ -58,6 +58,13 @@ def test_other_text_is_refused_with_the_forms_there_are(text: str) -> None:
         parse_time(text, NOW)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "1969-12-31", "2200-01-02", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("now", [NOW, NOW.astimezone(LOCAL)])
+def test_times_that_nothing_is_of_are_refused(text: str, now: datetime) -> None:
+    with pytest.raises(ValueError, match="is no time from 1970 to 2199"):
+        parse_time(text, now)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("5s", 5), ("200ms", 0.2), ("1m30s", 90), ("2h", 7200), ("0.5s", 0.5), ("30 minutes", 1800), ("1d", 86_400)],

@@ -13,7 +13,8 @@ from ganglion_query.reader.logs import ErrorFilter, PlacedError, PlacedLog
 
 __all__ = ["ErrorFilter", "ErrorPage", "LogPage", "list_errors", "search_logs"]
 
-_PLACE = re.compile(r"((log|span) )?\(\d{1,9},\d{1,5}\)", re.ASCII)
+_LOG_PLACE = re.compile(r"\(\d{1,9},\d{1,4}\)", re.ASCII)
+_ERROR_PLACE = re.compile(r"(log|span) \(\d{1,9},\d{1,4}\)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def search_logs(reader: Reader, wanted: LogFilter, limit: int = 100, cursor: str
         ValueError: the cursor is not one of this list, or a condition cannot be.
     """
     with reader.session() as session:
-        found = logs.logs(session, wanted, limit + 1, _place(cursor))
+        found = logs.logs(session, wanted, limit + 1, _place(cursor, _LOG_PLACE))
     items = [LogRow(**_fields(LogRow, row)) for row in found[:limit]]
     return LogPage(items, _next(found, limit))
 
@@ -51,7 +52,7 @@ def list_errors(reader: Reader, wanted: ErrorFilter, limit: int = 50, cursor: st
         ValueError: the cursor is not one of this list.
     """
     with reader.session() as session:
-        found = logs.errors(session, wanted, limit + 1, _place(cursor))
+        found = logs.errors(session, wanted, limit + 1, _place(cursor, _ERROR_PLACE))
     items = [ErrorRow(**_fields(ErrorRow, row)) for row in found[:limit]]
     return ErrorPage(items, _next(found, limit))
 
@@ -67,10 +68,10 @@ def _next(found: Sequence[PlacedLog | PlacedError], limit: int) -> str | None:
     return cursors.encode(last.timestamp.isoformat(), last.place)
 
 
-def _place(cursor: str | None) -> tuple[datetime, str] | None:
+def _place(cursor: str | None, form: re.Pattern[str]) -> tuple[datetime, str] | None:
     if cursor is None:
         return None
     time, place = cursors.decode(cursor, str, str)
-    if not _PLACE.fullmatch(place):
+    if not form.fullmatch(place):
         raise ValueError(cursors.FOREIGN)
     return cursors.moment(time), place

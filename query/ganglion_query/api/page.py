@@ -37,6 +37,8 @@ class Page(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, "only GET", {"allow": "GET, HEAD"})
+        if is_data(f"/{path}") and scope["method"] == "HEAD":
             raise HTTPException(405, "only GET", {"allow": "GET"})
         if is_data(f"/{path}"):
             raise HTTPException(404, "there is no such route; /api/v1/openapi.json has them all")

@@ -26,6 +26,7 @@ __all__ = [
     "Limit",
     "Logs",
     "Name",
+    "Printable",
     "SpanId",
     "Text",
     "TraceId",
@@ -45,10 +46,10 @@ def _printable(text: str) -> str:
     return text
 
 
-_Printable = AfterValidator(_printable)
-_Some = Annotated[str, _Printable, Query(max_length=_LONGEST_TEXT)]
+Printable = AfterValidator(_printable)
+_Some = Annotated[str, Printable, Query(max_length=_LONGEST_TEXT)]
 Text = _Some | None
-Name = Annotated[str, Path(max_length=_LONGEST_TEXT), _Printable]
+Name = Annotated[str, Path(max_length=_LONGEST_TEXT), Printable]
 Cursor = Annotated[str | None, Query(max_length=_LONGEST_TEXT, description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 TraceId = Annotated[

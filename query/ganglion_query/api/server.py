@@ -8,12 +8,16 @@ from collections.abc import Generator, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 __all__ = ["serve"]
 
 _GRACE = 5
 """Seconds in which requests on their way are answered at the end."""
 _KEEP_ALIVE = 75
+_LONGEST_REQUEST = 256 * 1024
+"""Bytes of one request, which is a line and headers: nobody asks with a body."""
+_MOST_CONNECTIONS = 500
 
 
 async def serve(
@@ -22,6 +26,7 @@ async def serve(
     """Serve on sockets that listen, until `stopping` is set; then answer what is on its way."""
     config = uvicorn.Config(
         app,
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -30,12 +35,30 @@ async def serve(
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
     config.load()
     config.ssl = tls
     await _Server(config, stopping).serve(list(sockets))
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP with a bound on what is kept of a request before anybody has looked at it."""
+
+    _length = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._length += len(data)
+        if self._length > _LONGEST_REQUEST:
+            self.transport.close()
+            return
+        super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        self._length = 0
+        super().on_message_complete()
 
 
 class _Server(uvicorn.Server):

@@ -21,7 +21,19 @@ from ganglion_query.answers.costs import By, Costs
 from ganglion_query.answers.health import Health
 from ganglion_query.answers.overview import Overview
 from ganglion_query.answers.quality import Quality
-from ganglion_query.api.parameters import Asking, LastDay, LastHour, LastWeek, Limit, Name, Text, length, moment, now
+from ganglion_query.api.parameters import (
+    Asking,
+    LastDay,
+    LastHour,
+    LastWeek,
+    Limit,
+    Name,
+    Printable,
+    Text,
+    length,
+    moment,
+    now,
+)
 from ganglion_query.api.problems import WrongParameterError, blaming
 from ganglion_query.api.routing import answers, new_router
 from ganglion_query.model import parse_trace_id
@@ -68,14 +80,18 @@ def changes(
     span = length("window", window)
     if span > _LONGEST_WINDOW:
         raise WrongParameterError("window", "at most 7 days")
-    return differences.changes(reader, moment("at", at, now()), span, limit)
+    time = moment("at", at, now())
+    with blaming("at"):
+        return differences.changes(reader, time, span, limit)
 
 
 @answers(router, "/comparison")
 def compare(
     reader: Asking,
     by: Annotated[
-        str, Query(min_length=1, max_length=200, description="An attribute: `context.chunk_size`, `version`.")
+        str,
+        Printable,
+        Query(min_length=1, max_length=200, description="An attribute: `context.chunk_size`, `version`."),
     ],
     period: LastDay,
     service: Text = None,
