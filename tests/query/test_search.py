@@ -93,6 +93,15 @@ async def test_pages_hold_every_trace_once(postgresql: str, order: Any) -> None:
     assert paged == whole
 
 
+async def test_a_trace_whose_root_lies_before_a_window_is_on_its_page(postgresql: str) -> None:
+    root, called = _ago(minutes=5, seconds=2), _ago(minutes=4, seconds=58)
+    shop = [span("POST /ask", 1, at=root, ms=9000, trace_id=_id(1), user_id="ada")]
+    later = span("POST /ask", 3, at=_ago(minutes=4, seconds=59), trace_id=_id(2), user_id="ada")
+    await store(postgresql, Sent("shop", shop), Sent("bank", [span("charge", 2, 1, at=called, trace_id=_id(1)), later]))
+    page = search_traces(Reader(postgresql), TraceFilter(PERIOD, service="bank", user="ada"), limit=1)
+    assert [one.trace_id for one in page.items] == [_id(1)]
+
+
 async def test_traces_of_one_time_are_paged_by_their_ids(postgresql: str) -> None:
     spans = [span("a", number, at=_ago(minutes=1), trace_id=_id(number)) for number in range(1, 6)]
     await store(postgresql, Sent(spans=spans))

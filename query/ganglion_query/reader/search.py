@@ -143,6 +143,10 @@ _COST_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l WHERE l.trace_i
     AND l.cost_usd IS NOT NULL AND l.timestamp >= %(since)s AND l.timestamp < %(until)s LIMIT %(limit)s"""  # noqa: S608
 _MOST_PRICED = 20_000
 
+# What else a trace must have may lie before the span that puts it into the list, and so before a window.
+_TIMES = sql.SQL("{alias}.{time} >= %(earlier)s AND {alias}.{time} < %(until)s")
+_LONGEST_REQUEST = timedelta(minutes=10)
+
 # The newest come from ever longer spans of time, so that a short answer does not cost a scan of the day.
 _WINDOWS = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
 
@@ -164,7 +168,7 @@ def find(
         return _slowest(session, wanted, fixed, arguments)
     found: Sequence[Found] = ()
     for since in _beginnings(wanted, after):
-        arguments["since"] = since
+        arguments["since"], arguments["earlier"] = since, max(wanted.since, since - _LONGEST_REQUEST)
         query = _NEWEST.format(where=_within(wanted, fixed), after=_AFTER_TIME if after else _NOTHING)
         found = session.rows(Found, query, arguments)
         if len(found) == limit:
@@ -175,7 +179,7 @@ def find(
 def _slowest(
     session: Session, wanted: TraceCriteria, fixed: Sequence[sql.Composable], arguments: dict[str, Any]
 ) -> Sequence[Found]:
-    arguments["since"] = wanted.since
+    arguments["since"] = arguments["earlier"] = wanted.since
     paged = "after" in arguments
     below = sql.SQL("AND s.duration_ms <= %(after)s") if paged else _NOTHING
     after = _AFTER_DURATION if paged else _NOTHING
@@ -194,7 +198,7 @@ def _within(wanted: TraceCriteria, conditions: Sequence[sql.Composable]) -> sql.
 
 
 def _fixed(wanted: TraceCriteria, arguments: dict[str, Any]) -> Iterator[sql.Composable]:
-    times = where("x", "start_time", {"since": wanted.since, "until": wanted.until})
+    times = _times("x", "start_time")
     for name, text in _SPAN.items():
         if arguments[name] is not None:
             yield sql.SQL(text)
@@ -207,6 +211,10 @@ def _fixed(wanted: TraceCriteria, arguments: dict[str, Any]) -> Iterator[sql.Com
         yield _outcome(wanted, times)
     for one in wanted.conditions:
         yield _some_row(one, arguments)
+
+
+def _times(alias: str, time: str) -> sql.Composable:
+    return _TIMES.format(alias=sql.Identifier(alias), time=sql.Identifier(time))
 
 
 def _outcome(wanted: TraceCriteria, times: sql.Composable) -> sql.Composable:
@@ -231,7 +239,7 @@ def _rows_of(
     return sql.SQL("SELECT {alias}.trace_id FROM {table} {alias} WHERE {times} AND {test}").format(
         alias=alias,
         table=sql.Identifier(table),
-        times=where(source.alias, time, {"since": True, "until": True}),
+        times=_times(source.alias, time),
         test=sql.SQL(" AND ").join(all_of([wanted], source, arguments)),
     )
 
