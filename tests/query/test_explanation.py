@@ -229,8 +229,10 @@ def test_an_error_that_was_handled_does_not_fail_the_request() -> None:
     assert found.first_error.title == "cache failed: down"
 
 
-@pytest.mark.parametrize(("code", "outcome"), [(200, "normal"), (429, "failed"), (503, "failed")])
-def test_the_status_of_a_response_says_whether_it_failed(code: int, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "outcome"), [(200, "normal"), (429, "failed"), (503, "failed"), ("5" * 5000, "normal")]
+)
+def test_the_status_of_a_response_says_whether_it_failed(code: int | str, outcome: str) -> None:
     rows = _ask(attributes={"http.response.status_code": code})
     rows[2] = span_row("c", "a", name="generate", at=10, ms=55, status="ERROR", status_message="RateLimited: later")
     found = _explained(*rows, past=USUAL)

@@ -204,6 +204,12 @@ async def test_one_span_is_read_whole(postgresql: str) -> None:
     assert detail.node == read_trace(Reader(postgresql), TRACE_ID).spans[1]
 
 
+async def test_a_span_of_a_very_long_trace_is_read_too(postgresql: str) -> None:
+    spans = [span(f"span {number}", number, at=NOW + timedelta(seconds=number)) for number in range(1, 6)]
+    await store(postgresql, Sent(spans=spans))
+    assert read_span(Reader(postgresql), TRACE_ID, f"{5:016x}", limit=2).span.name == "span 5"
+
+
 async def test_what_is_not_there_is_said(postgresql: str) -> None:
     await store(postgresql, Sent(spans=[span("GET /", 1, at=NOW)]))
     reader = Reader(postgresql)

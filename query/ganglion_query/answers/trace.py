@@ -156,7 +156,7 @@ def read_trace(reader: Reader, trace_id: str, limit: int = 10_000) -> TraceAnswe
 
 
 def read_span(reader: Reader, trace_id: str, span_id: str, limit: int = 10_000) -> SpanDetail:
-    """Return all that is stored of one span; its place is that among the first `limit` spans of the trace.
+    """Return all that is stored of one span; its place is that among the earliest `limit` spans of the trace.
 
     Raises as `read_trace` does.
     """

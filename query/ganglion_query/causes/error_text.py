@@ -43,7 +43,7 @@ def brief_error(text: str) -> str:
 def status_code(span: SpanRow) -> int:
     """Return the status of an HTTP response, 0 where there is none."""
     codes = (str(span.attributes.get(name, "")) for name in _STATUS_CODES)
-    return next((int(code) for code in codes if code.isascii() and code.isdigit()), 0)
+    return next((int(code) for code in codes if len(code) == 3 and code.isascii() and code.isdigit()), 0)
 
 
 def _holds(text: str, part: str) -> bool:

@@ -18,16 +18,17 @@ _SPANS = """SELECT replace(s.trace_id::text, '-', '') AS trace_id,
         coalesce(CASE WHEN s.span_id = %(span_id)s THEN r.attributes
             ELSE jsonb_build_object('host.name', r.attributes -> 'host.name') END, jsonb_build_object()) AS resource
     FROM spans s LEFT JOIN resources r ON r.id = s.resource_id
-    WHERE s.trace_id = %(trace_id)s::uuid ORDER BY s.start_time, s.span_id LIMIT %(limit)s"""
+    WHERE s.trace_id = %(trace_id)s::uuid ORDER BY s.span_id <> %(span_id)s, s.start_time, s.span_id LIMIT %(limit)s"""
 
 _LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l
     WHERE l.trace_id = %(trace_id)s::uuid AND l.span_id = %(span_id)s ORDER BY l.timestamp LIMIT %(limit)s"""  # noqa: S608
 
 
 def spans_around(session: Session, trace_id: str, span_id: str, limit: int) -> list[SpanRow]:
-    """Return at most `limit` spans of a trace, the earliest first, of which only the one named has its contents."""
+    """Return at most `limit` spans of a trace in time order: the one named, with its contents, and the earliest."""
     session.about(trace_id)
-    return session.rows(SpanRow, _SPANS, {"trace_id": trace_id, "span_id": span_id, "limit": limit})
+    found = session.rows(SpanRow, _SPANS, {"trace_id": trace_id, "span_id": span_id, "limit": limit})
+    return sorted(found, key=lambda span: (span.start_time, span.span_id))
 
 
 def span_logs(session: Session, trace_id: str, span_id: str, limit: int) -> list[LogRow]:
