@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ganglion_collector.board import DISABLED, Board
 from ganglion_collector.config import CollectorConfig
@@ -69,14 +69,17 @@ class Generation:
             self._board.address(name, await server.start())
 
     async def start(self) -> None:
-        """Return when workers and queries, then the receivers, are ready. Raises StartError if one cannot start."""
+        """Return when workers, then the receivers, and meanwhile queries are ready.
+
+        Raises:
+            StartError: one cannot start.
+        """
         self._say_disabled()
         self._say_unconfigured()
-        first = (*self._workers, *self._queries)
-        outcomes = await asyncio.gather(*(process.start() for process in first), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await _all(self._start_intake(), *(query.start() for query in self._queries))
+
+    async def _start_intake(self) -> None:
+        await _all(*(worker.start() for worker in self._workers))
         await self._receiver.start()
 
     async def replace(self, config: CollectorConfig) -> Self:
@@ -100,13 +103,16 @@ class Generation:
             process.launch()
 
     async def stop(self) -> None:
-        """Stop receivers and queries, then the workers. Safe twice, and without start."""
-        await asyncio.gather(self._receiver.stop(), *(query.stop() for query in self._queries))
-        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        """Stop receivers, then the workers, and meanwhile queries. Safe twice, and without start."""
+        await asyncio.gather(self._stop_intake(), *(query.stop() for query in self._queries))
         for pair in self._bells.values():
             for end in pair:
                 os.close(end)
         self._bells = {}
+
+    async def _stop_intake(self) -> None:
+        await self._receiver.stop()
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
 
     async def stop_servers(self) -> None:
         for server in self._servers.values():
@@ -186,3 +192,10 @@ class Generation:
             _logger.warning(
                 "a component with a state left the configuration; its state and output are kept", extra=fields
             )
+
+
+async def _all(*starts: Coroutine[Any, Any, None]) -> None:
+    """Return when all have started or failed; raise the first failure."""
+    for outcome in await asyncio.gather(*starts, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

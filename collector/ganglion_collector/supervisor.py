@@ -1,7 +1,8 @@
 """The supervisor: starts the collector's processes in order, keeps them running, stops them in the reverse order.
 
-    PostgreSQL (embedded) ─▶ workers, query ─▶ receivers ─▶ Alertmanager ─▶ Prometheus      start
-    PostgreSQL ◀─ workers ◀─ receivers, query ◀─ Alertmanager ◀─ Prometheus                 stop
+    PostgreSQL (embedded) ─▶ workers ─▶ receivers ─▶ Alertmanager ─▶ Prometheus      start
+    PostgreSQL ◀─ workers ◀─ receivers ◀─ Alertmanager ◀─ Prometheus                 stop
+    The query process starts and stops beside workers and receivers: none of them waits for another.
 
 SIGTERM and SIGINT stop it, a second one at once; SIGHUP reads the configuration again.
 """
