@@ -74,9 +74,7 @@ def service(postgresql_server: str, tmp_path: Path) -> Iterator[str]:
     """Yield the address of the service as people have it: telemetry to PostgreSQL, traces by the API."""
     with database(postgresql_server) as dsn, whole_collector(dsn, tmp_path) as collector:
         addresses = {"otlp/grpc": collector.address("otlp/grpc")}
-        variables = rag_demo.otel_variables(addresses, "grpc") | {
-            "GANGLION_QUERY_ENDPOINT": f"http://{collector.address('query')}"
-        }
+        variables = rag_demo.otel_variables(addresses, "grpc") | {"GANGLION_QUERY_ENDPOINT": collector.address("query")}
         with running.running_service(rag_demo.PROGRAM, variables) as started:
             yield started.url
 

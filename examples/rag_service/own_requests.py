@@ -91,12 +91,13 @@ async def own_trace(trace_id: Annotated[str, InPath(pattern="^[0-9a-f]{32}$")], 
 
 
 async def _asked(trace_id: str) -> Mapping[str, Any]:
-    endpoint = os.environ.get("GANGLION_QUERY_ENDPOINT", "http://localhost:8484").rstrip("/")
+    endpoint = os.environ.get("GANGLION_QUERY_ENDPOINT", "localhost:8484").rstrip("/")
     token = os.environ.get("GANGLION_QUERY_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         async with httpx.AsyncClient(timeout=_PATIENCE) as client:
-            answer = await client.get(f"{endpoint}/api/v1/traces/{trace_id}", headers=headers)
+            base = endpoint if "://" in endpoint else f"http://{endpoint}"
+            answer = await client.get(f"{base}/api/v1/traces/{trace_id}", headers=headers)
     except httpx.HTTPError as error:
         raise HTTPException(502, f"Ganglion's API cannot be reached: {type(error).__name__}") from error
     if answer.status_code == 404:
