@@ -230,7 +230,8 @@ def _details(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(counts: Mapping[str, Any], name: str) -> int:
-    number = _number(counts.get(name))
+    found = counts.get(name)
+    number = None if found is None else _number(found)
     return number if isinstance(number, int) else 0
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "cost_of",
     "cost_of_usage",
     "dollars",
+    "repeating",
     "told_by_logs",
     "total",
     "trace_cost",
@@ -110,17 +111,23 @@ def usage_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return read_usage(attributes, [attributes.get(name) for name in _WHOLE], _parsed)
 
 
+def repeating(above: Mapping[str, str], telling: Iterable[str]) -> set[str]:
+    """Return all spans above those that tell something, which repeat it; `above` has each span's parent, if any."""
+    found: set[str] = set()
+    for span_id in telling:
+        parent = above.get(span_id, "")
+        while parent and parent not in found:
+            found.add(parent)
+            parent = above.get(parent, "")
+    return found
+
+
 def _counted(calls: Iterable[tuple[str, str | None, Spent | None]]) -> dict[str, Spent]:
     """Return the costs (span, parent, cost) that do not repeat those of spans below, by span."""
     known = list(calls)
     above = {span_id: parent or "" for span_id, parent, _ in known}
-    repeating: set[str] = set()
-    for span_id, _, cost in known:
-        parent = above[span_id] if cost is not None else ""
-        while parent and parent not in repeating:
-            repeating.add(parent)
-            parent = above.get(parent, "")
-    return {span_id: cost for span_id, _, cost in known if cost is not None and span_id not in repeating}
+    repeated = repeating(above, (span_id for span_id, _, cost in known if cost is not None))
+    return {span_id: cost for span_id, _, cost in known if cost is not None and span_id not in repeated}
 
 
 def _sum(costs: Mapping[str, Spent]) -> Spent | None:

@@ -1,16 +1,23 @@
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
 from ganglion_query.answers.costs import By, CostGroup, Costs, costs
 from ganglion_query.answers.period import Period
 from ganglion_query.answers.trace import read_trace
+from ganglion_query.costs import calls_of
+from ganglion_query.model import SpanRow
 from ganglion_query.reader import Reader
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.query.rag_traffic import Asked, asked, keep, minutes_ago, trace_id
 from tests.query.telemetry import Sent, attributes, log, span
 
 HOUR = Period(minutes_ago(60), minutes_ago(0))
+_NUMBERS = range(1, 30)
 GPT_4O: dict[str, Any] = {"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o"}
 
 
@@ -114,3 +121,63 @@ def test_the_whole_agrees_with_the_traces(postgresql: str) -> None:
         cost = read_trace(reader, group.name).cost
         assert cost is not None
         assert cost.usd == pytest.approx(group.usd)
+
+
+def _any_span(random: Random, id_: int, number: int) -> Span:
+    says: dict[str, Any] = {"user.id": random.choice("abc")} if random.random() < 0.3 else {}
+    says |= {"tenant.id": random.choice("st")} if random.random() < 0.3 else {}
+    says |= {"rag.layer": random.choice(["data", "generation"])} if random.random() < 0.3 else {}
+    says |= {**GPT_4O, "gen_ai.usage.input_tokens": random.randrange(9000)} if random.random() < 0.4 else {}
+    says |= {"gen_ai.usage.cost": random.random(), "gen_ai.prompt": "why? " * 2000} if random.random() < 0.3 else {}
+    # A parent may be one that is not here, and some stand in a circle.
+    made = _span("work", id_, random.randrange(12), number, of=says)
+    made.start_time_unix_nano += random.randrange(10**9)
+    return made
+
+
+def _any_log(random: Random, number: int) -> LogRecord:
+    numbers = {"cost_usd": random.random()}
+    parent: dict[str, Any] = {"parent_span_id": f"{random.randrange(1, 12):016x}"} if random.random() < 0.3 else {}
+    message = random.choice(["generation_complete", "question_answered"])
+    span_id = random.randrange(14)
+    return log(message, span_id, at=minutes_ago(30), trace_id=trace_id(number), numbers=numbers, **parent)
+
+
+def _traces(random: Random) -> list[Span]:
+    return [_any_span(random, id_, number) for number in _NUMBERS for id_ in range(1, random.randrange(2, 10))]
+
+
+def _user(span: SpanRow, spans: Sequence[SpanRow]) -> str | None:
+    """Return the user that a span or the nearest above it says, else the first span that does; step by step."""
+    by_id = {one.span_id: one for one in spans}
+    one: SpanRow | None = span
+    for _ in spans:
+        if one is None or one.user_id:
+            break
+        one = by_id.get(one.parent_span_id or "")
+    if one and one.user_id:
+        return one.user_id
+    return next((other.user_id for other in sorted(spans, key=lambda other: other.start_time) if other.user_id), None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_traces_of_any_shape_cost_what_each_one_does(postgresql: str, seed: int) -> None:
+    random = Random(seed)
+    logs = [_any_log(random, number) for number in _NUMBERS for _ in range(random.randrange(4))]
+    keep(postgresql, more=[Sent("shop", _traces(random), logs)])
+    reader = Reader(postgresql)
+    answers = {trace_id(number): read_trace(reader, trace_id(number)) for number in _NUMBERS}
+    each = {name: answer.cost.usd for name, answer in answers.items() if answer.cost}
+    found = _costs(postgresql, "trace")
+    assert {group.name: group.usd for group in found.groups if group.usd} == pytest.approx(each)
+    assert found.usd == pytest.approx(sum(each.values()))
+
+
+def test_a_call_is_whose_the_nearest_span_above_it_says(postgresql: str) -> None:
+    keep(postgresql, more=[Sent("shop", _traces(Random(4)))])
+    reader = Reader(postgresql)
+    expected: Counter[str | None] = Counter()
+    for spans in (reader.trace(trace_id(number)).spans for number in _NUMBERS):
+        counted = calls_of(spans, (span.span_id for span in spans if span.cost))
+        expected.update(_user(span, spans) for span in spans if span.span_id in counted)
+    assert {group.name: group.calls for group in _costs(postgresql, "user").groups} == expected

@@ -9,11 +9,11 @@ from typing import Any
 from ganglion_collector.model_calls import MODELS, PROVIDERS, models_of
 
 from ganglion_query.answers.period import Period
-from ganglion_query.costs import TELLING, cost_of_usage, told_by_logs, usage_of
+from ganglion_query.costs import TELLING, cost_of_usage, repeating, told_by_logs, usage_of
 from ganglion_query.model import Spent, parse_trace_id
 from ganglion_query.reader import Session
 from ganglion_query.reader import costs as rows
-from ganglion_query.reader.costs import CostLogRow, Item, LineRow, PeopleRow, UsageRow
+from ganglion_query.reader.costs import CostLogRow, Places, UsageRow
 
 __all__ = ["Call", "FoundCalls", "find_calls"]
 
@@ -29,6 +29,7 @@ _KEPT = (
 )
 # What a span of the period repeats may have begun after it, and what repeats it before.
 _MARGIN = timedelta(minutes=15)
+_MOST_ABOVE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class FoundCalls:
 class _Told:
     """What tells of one span: itself, and its logs; `spent` as the span says, else list prices, else its logs."""
 
+    __slots__ = ("logs", "spent", "tokens", "usage")
+
     def __init__(self, usage: UsageRow | None, logs: Sequence[CostLogRow]) -> None:
         self.usage = usage
         self.logs = logs
@@ -67,8 +70,41 @@ class _Told:
         by_logs = (round(log.tokens) for log in reversed(logs) if log.tokens)
         self.tokens = _tokens(counted) or next(by_logs, 0)
 
+    @property
+    def parent(self) -> str:
+        return _first(log.parent_span_id for log in self.logs) or ""
+
+
+class _Trace:
+    """The spans of a trace, and what is told of some, here or only named by logs."""
+
+    __slots__ = ("_above", "places", "repeats_costs", "repeats_tokens")
+
+    def __init__(self, places: Places, told: Mapping[str, _Told]) -> None:
+        self.places = places
+        absent = {span_id: one.parent for span_id, one in told.items() if span_id not in places.parents}
+        self._above = {**absent, **places.parents}
+        self.repeats_costs = repeating(self._above, [id_ for id_, one in told.items() if one.spent is not None])
+        self.repeats_tokens = repeating(self._above, [id_ for id_, one in told.items() if one.tokens])
+
+    def nearest(self, said: Mapping[str, str], span_id: str) -> str | None:
+        """Return what a span says, or the nearest above it that does."""
+        for _ in range(_MOST_ABOVE):
+            if value := said.get(span_id):
+                return value
+            if not (span_id := self._above.get(span_id, "")):
+                return None
+        return None
+
+    def whose(self) -> "_Names | None":
+        """Return the user and the tenant that its spans name; None where they name several."""
+        users, tenants = {*self.places.users.values()} - {""}, {*self.places.tenants.values()} - {""}
+        return None if max(len(users), len(tenants)) > 1 else (_first(users), _first(tenants))
+
 
 _Key = tuple[str, str]
+_Names = tuple[str | None, str | None]
+_NOWHERE = Places({}, {}, {}, {})
 
 
 def find_calls(session: Session, period: Period, trace_id: str | None, most: int) -> FoundCalls:
@@ -94,39 +130,56 @@ def find_calls(session: Session, period: Period, trace_id: str | None, most: int
 
 
 def _calls(session: Session, told: Mapping[_Key, _Told], wanted: rows.Wanted) -> Iterator[Call]:
-    lines = {(line.trace_id, line.span_id): line for line in rows.lineage(session, list(_items(told)), wanted)}
-    nameless = {key[0] for key, line in lines.items() if line.user_id is None or line.tenant_id is None}
-    people = {row.trace_id: row for row in rows.people(session, nameless, wanted)}
-    for key, one in told.items():
-        line = lines[key]
-        spent = None if line.repeats_costs else one.spent
-        tokens = 0 if line.repeats_tokens else one.tokens
-        # A second instrumentation of a call, which only repeats its cost, is none of its own.
-        if spent is not None or (tokens and one.spent is None):
-            yield _call(one, line, people.get(key[0]), spent, tokens)
+    traces = _traces(session, told, wanted)
+    kept = {key: traces[key[0]] for key, one in told.items() if _is_own(key[1], one, traces[key[0]])}
+    names = _names(session, {trace_id: trace for (trace_id, _), trace in kept.items()}, wanted)
+    for (trace_id, span_id), trace in kept.items():
+        one = told[trace_id, span_id]
+        spent = None if span_id in trace.repeats_costs else one.spent
+        tokens = 0 if span_id in trace.repeats_tokens else one.tokens
+        yield _call(one, (trace_id, span_id), trace, names[trace_id], spent, tokens)
 
 
-def _items(told: Mapping[_Key, _Told]) -> Iterator[Item]:
+def _traces(session: Session, told: Mapping[_Key, _Told], wanted: rows.Wanted) -> dict[str, _Trace]:
+    by_trace: defaultdict[str, dict[str, _Told]] = defaultdict(dict)
     for (trace_id, span_id), one in told.items():
-        parent = next((log.parent_span_id for log in one.logs if log.parent_span_id), None)
-        yield Item(trace_id, span_id, parent, one.spent is not None, one.tokens > 0)
+        by_trace[trace_id][span_id] = one
+    places = rows.places(session, by_trace, wanted)
+    return {trace_id: _Trace(places.get(trace_id, _NOWHERE), some) for trace_id, some in by_trace.items()}
 
 
-def _call(one: _Told, line: LineRow, people: PeopleRow | None, spent: Spent | None, tokens: int) -> Call:
+def _is_own(span_id: str, one: _Told, trace: _Trace) -> bool:
+    """Tell whether this is a call; a second instrumentation of one, which only repeats its cost, is none of its own."""
+    if one.spent is not None:
+        return span_id not in trace.repeats_costs
+    return one.tokens > 0 and span_id not in trace.repeats_tokens
+
+
+def _names(session: Session, traces: Mapping[str, _Trace], wanted: rows.Wanted) -> dict[str, _Names]:
+    """Return whose each trace is, by the first of its spans that says it."""
+    names = {trace_id: trace.whose() for trace_id, trace in traces.items()}
+    unclear = [trace_id for trace_id, name in names.items() if name is None]
+    people = {row.trace_id: (row.user_id, row.tenant_id) for row in rows.people(session, unclear, wanted)}
+    return {trace_id: name or people.get(trace_id, (None, None)) for trace_id, name in names.items()}
+
+
+def _call(one: _Told, key: _Key, trace: _Trace, names: _Names, spent: Spent | None, tokens: int) -> Call:
     usage, logs = one.usage, one.logs
+    trace_id, span_id = key
+    places = trace.places
+    user, tenant = names
     models = models_of(usage.attributes) if usage else []
-    whose: list[LineRow | CostLogRow | PeopleRow] = [line, *logs, *([people] if people else [])]
     return Call(
-        trace_id=line.trace_id,
+        trace_id=trace_id,
         time=usage.start_time if usage else min(log.timestamp for log in logs),
         usd=spent.usd if spent else None,
         is_computed=spent is not None and spent.is_computed,
         tokens=tokens,
         model=_first([*models, *(log.model for log in logs)]),
         service=_first([usage.service_name if usage else None, *(log.service_name for log in logs)]),
-        layer=_first([line.layer, *(log.layer for log in logs)]),
-        user_id=_first(row.user_id for row in whose),
-        tenant_id=_first(row.tenant_id for row in whose),
+        layer=trace.nearest(places.layers, span_id) or _first(log.layer for log in logs),
+        user_id=trace.nearest(places.users, span_id) or _first(log.user_id for log in logs) or user,
+        tenant_id=trace.nearest(places.tenants, span_id) or _first(log.tenant_id for log in logs) or tenant,
     )
 
 

@@ -1,33 +1,31 @@
 """What tells a cost: spans of model calls and logs with one, and the spans around them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
-
-from psycopg import sql
 
 from ganglion_query.reader.session import Session
 
 __all__ = [
     "CostLogRow",
-    "Item",
-    "LineRow",
     "PeopleRow",
+    "Places",
     "UsageRow",
     "Wanted",
     "cost_logs",
-    "lineage",
     "people",
+    "places",
     "usages",
 ]
 
 _MARGIN = timedelta(hours=1)
 
-# Prompts and completions, which are long, are not wanted here.
+# Prompts and completions, which are long, are not wanted here; where there are none, all is sooner read than chosen.
 _USAGES: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.start_time,
-    s.service_name,
-    (SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(s.attributes) a WHERE a.key = ANY(%(kept)s)) AS attributes
+    s.service_name, CASE WHEN pg_column_size(s.attributes) < 2000 THEN s.attributes ELSE (
+        SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(s.attributes) a WHERE a.key = ANY(%(kept)s)
+    ) END AS attributes
 FROM spans s
 WHERE s.start_time >= %(since)s AND s.start_time < %(until)s AND s.attributes ?| %(telling)s
     AND (%(trace)s::uuid IS NULL OR s.trace_id = %(trace)s::uuid)
@@ -45,46 +43,28 @@ WHERE l.timestamp >= %(since)s AND l.timestamp < %(until)s AND l.cost_usd IS NOT
     AND (%(trace)s::uuid IS NULL OR l.trace_id = %(trace)s::uuid)
 ORDER BY l.timestamp DESC LIMIT %(limit)s"""
 
-# Every item's way up to its root, of which the nearest layer and user are its own. An item repeats those below whose
-# way leads over it.
-_LINEAGE = sql.SQL("""WITH RECURSIVE near AS MATERIALIZED (
-    SELECT s.trace_id, s.span_id, s.parent_span_id, s.attributes ->> 'rag.layer' AS layer, s.user_id, s.tenant_id
-    FROM spans s WHERE s.start_time >= %(since)s AND s.start_time < %(until)s {of_traces}
-), items AS MATERIALIZED (
-    SELECT * FROM unnest(%(traces)s::uuid[], %(spans)s::text[], %(parents)s::text[], %(costly)s::bool[],
-        %(telling)s::bool[]) AS i(trace_id, span_id, parent, costly, telling)
-), up AS (
-    SELECT i.trace_id, i.span_id AS item, 0 AS step, coalesce(s.parent_span_id, i.parent) AS parent,
-        s.layer, s.user_id, s.tenant_id, i.costly, i.telling
-    FROM items i LEFT JOIN near s ON s.trace_id = i.trace_id AND s.span_id = i.span_id
-    UNION ALL
-    SELECT u.trace_id, u.item, u.step + 1, s.parent_span_id, s.layer, s.user_id, s.tenant_id, u.costly, u.telling
-    FROM up u JOIN near s ON s.trace_id = u.trace_id AND s.span_id = u.parent WHERE u.step < 200
-), repeating AS (
-    SELECT u.trace_id, u.parent AS item, bool_or(u.costly) AS costs, bool_or(u.telling) AS tokens
-    FROM up u WHERE u.parent IS NOT NULL GROUP BY 1, 2
-)
-SELECT replace(u.trace_id::text, '-', '') AS trace_id, u.item AS span_id,
-    (array_agg(u.layer ORDER BY u.step) FILTER (WHERE u.layer IS NOT NULL))[1] AS layer,
-    (array_agg(u.user_id ORDER BY u.step) FILTER (WHERE u.user_id IS NOT NULL))[1] AS user_id,
-    (array_agg(u.tenant_id ORDER BY u.step) FILTER (WHERE u.tenant_id IS NOT NULL))[1] AS tenant_id,
-    coalesce(bool_or(r.costs), false) AS repeats_costs, coalesce(bool_or(r.tokens), false) AS repeats_tokens
-FROM up u LEFT JOIN repeating r ON r.trace_id = u.trace_id AND r.item = u.item GROUP BY u.trace_id, u.item""")
-_OF_TRACES = sql.SQL("AND s.trace_id = ANY(%(traces)s::uuid[])")
-_FEW = 1000
-"""Items of which the traces are looked up one by one, instead of reading all spans of the time."""
+# One row for each trace: so many spans are read that a row for each would take most of the time.
+_PLACES: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id,
+    string_agg(concat(s.span_id, E'\\x1f', s.parent_span_id, E'\\x1f', s.attributes ->> 'rag.layer', E'\\x1f',
+        s.user_id, E'\\x1f', s.tenant_id), E'\\x1e') AS spans
+FROM spans s WHERE s.trace_id = ANY(string_to_array(%(traces)s, ',')::uuid[])
+    AND s.start_time >= %(since)s AND s.start_time < %(until)s
+GROUP BY s.trace_id"""
+_SPAN_END, _FIELD_END = "\x1e", "\x1f"
+_FIELDS = 5
 
 _PEOPLE: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id,
     (array_agg(s.user_id ORDER BY s.start_time) FILTER (WHERE s.user_id IS NOT NULL))[1] AS user_id,
     (array_agg(s.tenant_id ORDER BY s.start_time) FILTER (WHERE s.tenant_id IS NOT NULL))[1] AS tenant_id
-FROM spans s WHERE s.trace_id = ANY(%(traces)s::uuid[]) AND s.start_time >= %(since)s AND s.start_time < %(until)s
+FROM spans s WHERE s.trace_id = ANY(string_to_array(%(traces)s, ',')::uuid[])
+    AND s.start_time >= %(since)s AND s.start_time < %(until)s
     AND (s.user_id IS NOT NULL OR s.tenant_id IS NOT NULL)
 GROUP BY s.trace_id"""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """A span that tells tokens or a cost, with those of its attributes that say so and of what model."""
+    """A span that tells tokens or a cost, with at least those of its attributes that say so and of what model."""
 
     trace_id: str
     span_id: str
@@ -113,27 +93,19 @@ class CostLogRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A span, here or named by a log, that tells a cost (`costly`) or tokens (`telling`); `parent` as the log says."""
+class Places:
+    """Where the spans of a trace stand, and whose they say they are: by span id, empty where one says nothing."""
 
-    trace_id: str
-    span_id: str
-    parent: str | None
-    costly: bool
-    telling: bool
+    parents: Mapping[str, str]
+    layers: Mapping[str, str]
+    users: Mapping[str, str]
+    tenants: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class LineRow:
-    """What is above an item: the nearest layer, user and tenant; and whether items below it tell the same again."""
-
+class _PlacesRow:
     trace_id: str
-    span_id: str
-    layer: str | None
-    user_id: str | None
-    tenant_id: str | None
-    repeats_costs: bool
-    repeats_tokens: bool
+    spans: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +128,7 @@ class Wanted:
 
 
 def usages(session: Session, wanted: Wanted, telling: Iterable[str], kept: Iterable[str]) -> list[UsageRow]:
-    """Return spans with an attribute of `telling`; of their attributes those of `kept` and of `telling`."""
+    """Return spans with an attribute of `telling`; of their attributes at least those of `kept` and of `telling`."""
     names = sorted(telling)
     return session.rows(UsageRow, _USAGES, _arguments(wanted) | {"telling": names, "kept": sorted({*names, *kept})})
 
@@ -169,23 +141,31 @@ def _arguments(wanted: Wanted) -> dict[str, Any]:
     return {"since": wanted.since, "until": wanted.until, "trace": wanted.trace_id, "limit": wanted.limit}
 
 
-def lineage(session: Session, items: Sequence[Item], wanted: Wanted) -> list[LineRow]:
-    """Return what is above each item."""
-    columns = {
-        "traces": [item.trace_id for item in items],
-        "spans": [item.span_id for item in items],
-        "parents": [item.parent for item in items],
-        "costly": [item.costly for item in items],
-        "telling": [item.telling for item in items],
-    }
-    query = _LINEAGE.format(of_traces=_OF_TRACES if len(items) <= _FEW else sql.SQL(""))
-    return session.rows(LineRow, query, columns | _around(wanted))
+def places(session: Session, trace_ids: Iterable[str], wanted: Wanted) -> dict[str, Places]:
+    """Return the spans of these traces."""
+    found = session.rows(_PlacesRow, _PLACES, _around(trace_ids, wanted))
+    return {row.trace_id: _places(row.spans) for row in found}
+
+
+def _places(spans: str) -> Places:
+    values = spans.replace(_SPAN_END, _FIELD_END).split(_FIELD_END)
+    if len(values) != _FIELDS * (spans.count(_SPAN_END) + 1):
+        # A span that says what parts them cannot be read.
+        whole = (span for span in spans.split(_SPAN_END) if span.count(_FIELD_END) == _FIELDS - 1)
+        values = [value for span in whole for value in span.split(_FIELD_END)]
+    ids, parents, layers, users, tenants = (values[place::_FIELDS] for place in range(_FIELDS))
+    return Places(
+        dict(zip(ids, parents, strict=True)),
+        dict(zip(ids, layers, strict=True)),
+        dict(zip(ids, users, strict=True)),
+        dict(zip(ids, tenants, strict=True)),
+    )
 
 
 def people(session: Session, trace_ids: Iterable[str], wanted: Wanted) -> list[PeopleRow]:
     """Return whose these traces are, of those that say it."""
-    return session.rows(PeopleRow, _PEOPLE, {"traces": list(trace_ids), **_around(wanted)})
+    return session.rows(PeopleRow, _PEOPLE, _around(trace_ids, wanted))
 
 
-def _around(wanted: Wanted) -> dict[str, Any]:
-    return {"since": wanted.since - _MARGIN, "until": wanted.until + _MARGIN}
+def _around(trace_ids: Iterable[str], wanted: Wanted) -> dict[str, Any]:
+    return {"traces": ",".join(trace_ids), "since": wanted.since - _MARGIN, "until": wanted.until + _MARGIN}
