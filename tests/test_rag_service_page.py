@@ -1,9 +1,12 @@
 """The example RAG service's page: a person asks, and sees what happened to that request, and to no other."""
 
+import hashlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -60,28 +63,31 @@ async def test_an_api_that_is_away_is_told(client: httpx.AsyncClient, monkeypatc
     assert (answer.status_code, answer.json()["detail"]) == (502, "Ganglion's API cannot be reached: ConnectError")
 
 
-async def test_a_visitor_is_told_by_the_hash_of_a_cookie(client: httpx.AsyncClient) -> None:
+async def test_who_opens_the_page_gets_a_cookie_once(client: httpx.AsyncClient) -> None:
     answer = await client.get("/")
     assert "httponly; path=/; samesite=strict" in answer.headers["set-cookie"].lower()
     assert "set-cookie" not in (await client.get("/")).headers
 
-    await client.post("/documents", files={"file": ("a.txt", b"The keeper lights the lamp.")})
-    assert list((await client.get("/documents")).json()) == ["a.txt"]
+
+@dataclass(frozen=True)
+class Running:
+    url: str
+    dsn: str
 
 
 @pytest.fixture
-def service(postgresql_server: str, tmp_path: Path) -> Iterator[str]:
-    """Yield the address of the service as people have it: telemetry to PostgreSQL, traces by the API."""
+def service(postgresql_server: str, tmp_path: Path) -> Iterator[Running]:
+    """Yield the service as people have it: telemetry to PostgreSQL, traces by the API."""
     with database(postgresql_server) as dsn, whole_collector(dsn, tmp_path) as collector:
         addresses = {"otlp/grpc": collector.address("otlp/grpc")}
         variables = rag_demo.otel_variables(addresses, "grpc") | {"GANGLION_QUERY_ENDPOINT": collector.address("query")}
         with running.running_service(rag_demo.PROGRAM, variables) as started:
-            yield started.url
+            yield Running(started.url, dsn)
 
 
-async def test_a_person_asks_and_sees_what_happened(visitor: Visitor, service: str) -> None:
+async def test_a_person_asks_and_sees_what_happened(visitor: Visitor, service: Running) -> None:
     visitor.expect(r"status of 404")  # until the first spans are stored
-    page = await visitor.open(service)
+    page = await visitor.open(service.url)
     await page.get_by_label("A file to answer from").set_input_files(
         {"name": "lighthouse.md", "mimeType": "text/markdown", "buffer": LIGHTHOUSE}
     )
@@ -96,3 +102,8 @@ async def test_a_person_asks_and_sees_what_happened(visitor: Visitor, service: s
     timeline = page.locator("ganglion-trace-timeline")
     for name in ("POST /ask", "retrieval.search", "generation.generate", "evaluation.evaluate"):
         await timeline.get_by_text(name).first.wait_for(timeout=30_000)
+
+    (cookie,) = await page.context.cookies()
+    with psycopg.connect(service.dsn) as connection:
+        users = [user for (user,) in connection.execute("SELECT DISTINCT user_id FROM logs WHERE user_id IS NOT NULL")]
+    assert users == [f"visitor-{hashlib.sha256(cookie['value'].encode()).hexdigest()[:12]}"]
