@@ -80,6 +80,25 @@ def test_a_foreign_cursor_is_refused(postgresql: str, cursor: str) -> None:
         search_logs(Reader(postgresql), LogFilter(), cursor=cursor)
 
 
+async def test_a_failure_is_told_where_it_began_and_by_what_is_told_of_the_user(postgresql: str) -> None:
+    at = _ago(minutes=5)
+    spans = [
+        span("GET /", 1, at=at, error="no", user_id="ada"),
+        span("search", 2, 1, at=at, error="no", user_id="ada"),
+        span("query", 3, 2, at=at, error="no"),
+        span("POST /", 4, at=at, error="no", trace_id="a" * 32, user_id="ada"),
+    ]
+    await store(postgresql, Sent("shop", spans, [log("failed", 4, at=at, severity=ERROR, trace_id="a" * 32)]))
+    reader = Reader(postgresql)
+
+    def told(user: str | None) -> list[str]:
+        found = list_errors(reader, ErrorFilter(user=user, since=_ago(hours=1))).items
+        return sorted(str(row.message if row.kind == "log" else row.source) for row in found)
+
+    assert told(None) == ["failed", "query"]
+    assert told("ada") == ["POST /", "search"]
+
+
 async def test_the_tail_tells_each_log_once_from_its_first_look_on(postgresql: str) -> None:
     await store(postgresql, Sent("shop", logs=[log("before", at=_ago(seconds=1))]))
     tail = Tail(Reader(postgresql), LogFilter(service="shop"))

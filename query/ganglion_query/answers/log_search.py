@@ -46,7 +46,7 @@ def search_logs(reader: Reader, wanted: LogFilter, limit: int = 100, cursor: str
 
 
 def list_errors(reader: Reader, wanted: ErrorFilter, limit: int = 50, cursor: str | None = None) -> ErrorPage:
-    """Return errors, newest first: logs from ERROR on, and failed spans that no such log explains.
+    """Return errors, newest first: logs from ERROR on, and failed spans that nothing below explains.
 
     Raises:
         ValueError: the cursor is not one of this list.

@@ -54,7 +54,7 @@ def errors(  # noqa: PLR0913, PLR0917 (one for each option)
 ) -> None:
     """List errors, newest first, or with --why by cause.
 
-    They are logs from ERROR on, and failed spans that no such log explains.
+    They are logs from ERROR on, and failed spans that nothing below explains.
     """
     period = asking.period(since, until)
     if why:

@@ -1,4 +1,4 @@
-"""Logs, newest first, and errors: logs from ERROR on, and failed spans that no such log explains."""
+"""Logs, newest first, and errors: logs from ERROR on, and failed spans that nothing below explains."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -45,7 +45,8 @@ _LOGS = sql.SQL(f"""SELECT {LOG_COLUMNS}, l.ctid::text AS place FROM logs l
     WHERE {{where}} ORDER BY l.timestamp DESC, l.ctid DESC LIMIT %(limit)s""")  # noqa: S608
 _AFTER = sql.SQL("l.timestamp <= %(after)s AND (l.timestamp, l.ctid) < (%(after)s, %(place)s::tid)")
 
-# A failed span is told only where no log of it is an error: that log says more.
+# A failed span is told only where it began to fail and no log of it is an error, which says more: where neither a log
+# of it nor a child is told instead.
 _ERRORS = sql.SQL("""SELECT * FROM (
     SELECT l.timestamp, 'log' AS kind, l.level, l.service_name, l.user_id,
         replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.logger AS source, l.message, l.error,
@@ -59,8 +60,13 @@ _ERRORS = sql.SQL("""SELECT * FROM (
         'span ' || s.ctid::text AS place
     FROM spans s WHERE s.status = 'ERROR' AND {spans} AND NOT EXISTS (
         SELECT FROM logs l WHERE l.trace_id = s.trace_id AND l.span_id = s.span_id AND l.level IN ('ERROR', 'CRITICAL')
-            AND l.timestamp >= s.start_time - interval '1 hour' AND l.timestamp < s.start_time + interval '1 day')
-    ORDER BY s.start_time DESC, place DESC LIMIT %(limit)s
+            AND l.timestamp >= s.start_time - interval '1 hour' AND l.timestamp < s.start_time + interval '1 day'
+            AND {told_logs}
+    ) AND NOT EXISTS (
+        SELECT FROM spans c WHERE c.trace_id = s.trace_id AND c.parent_span_id = s.span_id AND c.status = 'ERROR'
+            AND c.start_time >= s.start_time - interval '1 hour' AND c.start_time < s.start_time + interval '1 day'
+            AND {told_spans}
+    ) ORDER BY s.start_time DESC, place DESC LIMIT %(limit)s
 ) AS failed_spans ORDER BY 1 DESC, place DESC LIMIT %(limit)s""")
 _LOG_ERRORS_AFTER = sql.SQL(
     "l.timestamp <= %(after)s AND (l.timestamp < %(after)s OR 'log ' || l.ctid::text < %(place)s)"
@@ -83,7 +89,9 @@ def errors(
     if after is not None:
         arguments["after"], arguments["place"] = after
         of_logs, of_spans = _both(of_logs, _LOG_ERRORS_AFTER), _both(of_spans, _SPAN_ERRORS_AFTER)
-    return session.rows(PlacedError, _ERRORS.format(logs=of_logs, spans=of_spans), arguments)
+    whose = {name: arguments[name] for name in ("user", "tenant", "service")}
+    told = {"told_logs": where("l", "timestamp", whose), "told_spans": where("c", "start_time", whose)}
+    return session.rows(PlacedError, _ERRORS.format(logs=of_logs, spans=of_spans, **told), arguments)
 
 
 def _both(one: sql.Composable, other: sql.Composable) -> sql.Composable:

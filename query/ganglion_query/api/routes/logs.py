@@ -54,7 +54,7 @@ def list_errors(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ErrorPage:
-    """List errors, newest first: logs from ERROR on, and failed spans that no such log explains."""
+    """List errors, newest first: logs from ERROR on, and failed spans that nothing below explains."""
     wanted = ErrorFilter(user=user, service=service, since=period.since, until=period.until)
     with listing():
         return log_search.list_errors(reader, wanted, limit, cursor)

@@ -153,7 +153,7 @@ export interface paths {
         };
         /**
          * List Errors
-         * @description List errors, newest first: logs from ERROR on, and failed spans that no such log explains.
+         * @description List errors, newest first: logs from ERROR on, and failed spans that nothing below explains.
          */
         get: operations["list_errors"];
         put?: never;
