@@ -1,9 +1,11 @@
 """All requests of a period by what they have in common, and what some of them have more often than the others."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 from ganglion_query.answers.period import Period
 from ganglion_query.reader import Session
@@ -29,7 +31,7 @@ class Share:
     among_all: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Population:
     """Requests with their values by attribute; `truncated`: there are more, these are the newest."""
 
@@ -40,8 +42,12 @@ class Population:
     def count(self) -> int:
         return len(self.facts)
 
+    @cached_property
+    def _everywhere(self) -> Counter[tuple[str, str]]:
+        return Counter(chain.from_iterable(self.facts.values()))
+
     def values(self, attribute: str) -> set[str]:
-        return {value for facts in self.facts.values() for name, value in facts if name == attribute}
+        return {value for name, value in self._everywhere if name == attribute}
 
     def over_represented(self, trace_ids: AbstractSet[str]) -> Sequence[Share]:
         """Return what most sets these requests apart from the others, the surest first."""
@@ -59,8 +65,7 @@ class Population:
         """Return how many of these requests have each value, of one attribute if it is given."""
         known = trace_ids & self.facts.keys()
         inside = Counter(fact for trace_id in known for fact in self.facts[trace_id] if attribute in {None, fact[0]})
-        everywhere = Counter(fact for facts in self.facts.values() for fact in facts if fact in inside)
-        return [Share(*fact, count / len(known), everywhere[fact] / self.count) for fact, count in inside.items()]
+        return [Share(*fact, count / len(known), self._everywhere[fact] / self.count) for fact, count in inside.items()]
 
 
 def population(session: Session, period: Period, service: str | None = None, user: str | None = None) -> Population:
@@ -68,7 +73,14 @@ def population(session: Session, period: Period, service: str | None = None, use
     rows = requests(session, period.since, period.until, _MOST)
     known = resources(session, (id_ for row in rows for id_ in row.resource_ids))
     chosen = [row for row in rows if user in {None, row.user_id} and _has_service(row, known, service)]
-    return Population({row.trace_id: frozenset(_facts(row, known)) for row in chosen}, len(rows) == _MOST)
+    of_senders: dict[tuple[int, ...], frozenset[tuple[str, str]]] = {}
+    facts: dict[str, AbstractSet[tuple[str, str]]] = {}
+    for row in chosen:
+        ids = tuple(row.resource_ids)
+        if ids not in of_senders:
+            of_senders[ids] = frozenset(_said_by_senders(ids, known))
+        facts[row.trace_id] = of_senders[ids].union(_said(row))
+    return Population(facts, len(rows) == _MOST)
 
 
 def _has_service(row: RequestRow, known: Mapping[int, ResourceRow], service: str | None) -> bool:
@@ -77,11 +89,14 @@ def _has_service(row: RequestRow, known: Mapping[int, ResourceRow], service: str
     return any(id_ in known and known[id_].service_name == service for id_ in row.resource_ids)
 
 
-def _facts(row: RequestRow, known: Mapping[int, ResourceRow]) -> Iterator[tuple[str, str]]:
+def _said(row: RequestRow) -> Iterator[tuple[str, str]]:
     said = {"operation": row.operation, "tenant": row.tenant_id, "user": row.user_id}
     yield from ((name, value) for name, value in said.items() if value)
     yield from (("model", model) for model in row.models)
-    for resource in (known[id_] for id_ in set(row.resource_ids) if id_ in known):
+
+
+def _said_by_senders(ids: Iterable[int], known: Mapping[int, ResourceRow]) -> Iterator[tuple[str, str]]:
+    for resource in (known[id_] for id_ in set(ids) if id_ in known):
         name = resource.service_name or ""
         told = {
             "service": resource.service_name,
