@@ -136,13 +136,14 @@ def test_database_that_does_not_answer_is_exit_1(run: CliRunner, monkeypatch: py
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["trace", "xyz"], "Invalid value for ID: 'xyz' is not a trace id: 32 hexadecimal digits"),
+        (["trace", "xyz"], "Invalid value for 'ID': 'xyz' is not a trace id: 32 hexadecimal digits"),
         (["trace"], "Missing argument 'ID'"),
-        (["logs", "--since", "soon"], "Invalid value for --since: 'soon' is not a time; write one such as 24h"),
+        (["explain", ""], "Invalid value for 'ID': it is empty"),
+        (["logs", "--since", "soon"], "Invalid value for '--since': 'soon' is not a time; write one such as 24h"),
         (["logs", "--since", "1h", "--until", "2h"], "before --since begins"),
         (
             ["logs", "--level", "loud"],
-            "Invalid value for --level: 'loud' is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
+            "Invalid value for '--level': 'loud' is not one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
         ),
         (["logs", "--limit", "0"], "Invalid value for '--limit'"),
         (["nonsense"], "No such command 'nonsense'"),

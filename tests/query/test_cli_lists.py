@@ -136,16 +136,21 @@ def test_errors_by_cause_begin_with_the_verdict(ganglion: Ganglion) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("slow", "--over", "fast"), "Invalid value for --over: 'fast' is not a length of time; write one such as"),
+        (("slow", "--over", "fast"), "Invalid value for '--over': 'fast' is not a length of time; write one such as"),
         (
             ("logs", "--where", "a b"),
-            "Invalid value for --where: 'a b' is not a condition; write context.chunk_size=512",
+            "Invalid value for '--where': 'a b' is not a condition; write context.chunk_size=512",
         ),
-        (("logs", "--where", "duration_ms=long"), "Invalid value: duration_ms is a number"),
-        (("logs", "--trace", "xyz"), "Invalid value for --trace: 'xyz' is not a trace id"),
-        (("errors", "--cursor", "xyz"), "Invalid value: the cursor is not one of this list; begin again without it"),
-        (("errors", "--why", "--all"), "Invalid value for --why: goes with --service and --user alone"),
-        (("search", "--status", "bad"), "'bad' is not one of 'ok', 'error'"),
+        (("logs", "--where", "duration_ms=long"), "Invalid value for '--where': duration_ms is a number"),
+        (("logs", "--trace", "xyz"), "Invalid value for '--trace': 'xyz' is not a trace id"),
+        (
+            ("errors", "--cursor", "xyz"),
+            "Invalid value for '--cursor': the cursor is not one of this list; begin again without it",
+        ),
+        (("errors", "--why", "--all"), "Invalid value for '--why': goes with --service and --user alone"),
+        (("search", "--status", "bad"), "Invalid value for '--status': 'bad' is not one of 'ok', 'error'"),
+        (("logs", "--search", ""), "Invalid value for '--search': it is empty"),
+        (("errors", "--user", " "), "Invalid value for '--user': it is empty"),
     ],
 )
 @pytest.mark.usefixtures("three_requests")

@@ -127,4 +127,4 @@ def test_json_of_everything_has_the_attributes(ganglion: Ganglion) -> None:
 def test_two_ways_of_showing_at_once_are_wrong_usage(ganglion: Ganglion) -> None:
     result = ganglion("trace", TRACE_ID, "--waterfall", "--critical-path")
     assert result.exit_code == 2
-    assert "Invalid value for --waterfall: it is the tree, --waterfall or --critical-path" in result.stderr
+    assert "Invalid value for '--waterfall': it is the tree, --waterfall or --critical-path" in result.stderr

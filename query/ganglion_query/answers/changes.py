@@ -14,11 +14,11 @@ from ganglion_query.reader import changes as rows
 from ganglion_query.reader.requests import count_requests
 from ganglion_query.sentences import at_time
 
-__all__ = ["Change", "Changes", "changes"]
+__all__ = ["LONGEST_WINDOW", "Change", "Changes", "changes"]
 
 _MOST_OPERATIONS = 2000
 _MOST_MESSAGES = 5000
-_LONGEST = timedelta(days=7)
+LONGEST_WINDOW = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def changes(reader: Reader, at: datetime, window: timedelta, limit: int = 50) ->
         ReaderError: the database cannot be asked.
     """
     now = datetime.now(UTC)
-    if not timedelta(0) < window <= _LONGEST:
+    if not timedelta(0) < window <= LONGEST_WINDOW:
         raise ValueError("the window must be longer than nothing and at most 7 days")
     if at >= now:
         raise ValueError(f"{at_time(at)} is in the future: nothing can be known after it")

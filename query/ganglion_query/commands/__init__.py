@@ -1,16 +1,32 @@
 """The command line: the commands that ask, and beside them those that operate the collector."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from ganglion import __version__
 from ganglion_collector.cli import app as operations
+from typer.core import TyperGroup
 
 from ganglion_query.commands import causes, health, logs, operating, requests
 
 __all__ = ["app"]
 
+
+class _Commands(TyperGroup):
+    """Tells wrong usage in one way, whoever found it: the command, typer, or pydantic below it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ").removesuffix(".")
+            if isinstance(error.param_hint, str):
+                error.param_hint = [error.param_hint]
+            raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="ganglion",
     help="OpenTelemetry in, PostgreSQL out, every request readable by its trace id.",
     epilog="\b\nStart everything:          ganglion up\n"

@@ -11,6 +11,7 @@ import typer
 from ganglion_collector.terminal import Exit, console, fail, print_json
 
 from ganglion_query.answers.period import Period
+from ganglion_query.cursors import FOREIGN
 from ganglion_query.model import LEVELS, Condition, parse_trace_id
 from ganglion_query.times import LOCAL, parse_length, parse_time
 
@@ -24,6 +25,7 @@ __all__ = [
     "conditions",
     "length",
     "level",
+    "listing",
     "moment",
     "nothing",
     "period",
@@ -77,11 +79,21 @@ def waiting(what: str) -> Generator[None]:
 
 
 @contextmanager
-def blaming(option: str | None = None) -> Generator[None]:
-    """Turn a ValueError of the block into wrong usage, of `option` if that is known."""
+def blaming(option: str) -> Generator[None]:
+    """Turn a ValueError of the block into wrong usage of `option`."""
     try:
         yield
     except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+@contextmanager
+def listing() -> Generator[None]:
+    """Turn a ValueError of a list into wrong usage of what it can come of: its cursor, or its conditions."""
+    try:
+        yield
+    except ValueError as error:
+        option = "--cursor" if str(error) == FOREIGN else "--where"
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 

@@ -8,7 +8,7 @@ from ganglion_collector.terminal import print_json, tells_errors
 
 from ganglion_query.answers.period import Period
 from ganglion_query.commands import asking
-from ganglion_query.commands.options import AsJSON, Limit, Service, Since, Trace, Until
+from ganglion_query.commands.options import AsJSON, Limit, Service, Since, Trace, Until, filled
 
 __all__ = ["app"]
 
@@ -43,9 +43,13 @@ def changes(
     """
     moment, length = asking.moment(at, "--at"), asking.length(window, "--window")
     reader = asking.reader()
-    from ganglion_query.answers.changes import changes as changed  # noqa: PLC0415 (quick start of other commands)
+    from ganglion_query.answers.changes import LONGEST_WINDOW  # noqa: PLC0415 (quick start of other commands)
+    from ganglion_query.answers.changes import changes as changed  # noqa: PLC0415
 
-    with asking.waiting("Comparing before and after"):
+    if length > LONGEST_WINDOW:
+        raise typer.BadParameter("at most 7 days", param_hint="--window")
+
+    with asking.waiting("Comparing before and after"), asking.blaming("--at"):
         answer = changed(reader, moment, length, limit)
     if not answer.requests_before and not answer.requests_after and not answer.changes:
         about = Period(answer.before.since, answer.after.until)
@@ -65,7 +69,7 @@ def changes(
 def compare(  # noqa: PLR0913, PLR0917 (one for each option)
     by: Annotated[str, typer.Option(metavar="ATTRIBUTE", help="chunk_size, gen_ai.request.model, service.version …")],
     service: Service = None,
-    operation: Annotated[str | None, typer.Option(help="Only spans of this name.")] = None,
+    operation: Annotated[str | None, typer.Option(callback=filled, help="Only spans of this name.")] = None,
     since: Since = "24h",
     until: Until = "now",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many values.")] = 20,

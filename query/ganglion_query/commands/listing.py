@@ -66,7 +66,7 @@ class Listing:
             page = self._page(_AT_ONCE, page.next)
 
     def _page(self, limit: int, cursor: str | None) -> Page:
-        with asking.waiting(f"Looking for {self.what}"), asking.blaming():
+        with asking.waiting(f"Looking for {self.what}"), asking.listing():
             return self.read(limit, cursor)
 
     def _print(self, items: Sequence[Any]) -> None:

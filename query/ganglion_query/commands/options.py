@@ -24,7 +24,16 @@ __all__ = [
     "Until",
     "User",
     "Where",
+    "filled",
 ]
+
+
+def filled(text: str | None) -> str | None:
+    """Refuse what holds nothing, such as an unset variable of a shell: it would find nothing, or everything."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is empty")
+    return text
+
 
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, with times in UTC.")]
 Since = Annotated[
@@ -37,15 +46,17 @@ Cursor = Annotated[
     str | None, typer.Option(metavar="CURSOR", help="Go on where a list ended that said so, with its other options.")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All there are, page by page; with --json one object a line.")]
-Service = Annotated[str | None, typer.Option(help="Only those of this service (service.name).")]
-User = Annotated[str | None, typer.Option(help="Only those of this user (user.id).")]
-Tenant = Annotated[str | None, typer.Option(help="Only those of this tenant (tenant.id).")]
-Session = Annotated[str | None, typer.Option(help="Only those of this session (session.id).")]
-Request = Annotated[str | None, typer.Option(help="Only those of this request (request.id).")]
+Service = Annotated[str | None, typer.Option(callback=filled, help="Only those of this service (service.name).")]
+User = Annotated[str | None, typer.Option(callback=filled, help="Only those of this user (user.id).")]
+Tenant = Annotated[str | None, typer.Option(callback=filled, help="Only those of this tenant (tenant.id).")]
+Session = Annotated[str | None, typer.Option(callback=filled, help="Only those of this session (session.id).")]
+Request = Annotated[str | None, typer.Option(callback=filled, help="Only those of this request (request.id).")]
 Trace = Annotated[str | None, typer.Option(metavar="ID", help="Only those of this trace.")]
-Logger = Annotated[str | None, typer.Option(help="Only those of this logger (the scope's name).")]
+Logger = Annotated[str | None, typer.Option(callback=filled, help="Only those of this logger (the scope's name).")]
 Level = Annotated[str | None, typer.Option(help=f"At least this level: {', '.join(LEVELS)}.")]
-Search = Annotated[str | None, typer.Option(help='Words of message, error, stack trace: all, or, -not, "phrase".')]
+Search = Annotated[
+    str | None, typer.Option(callback=filled, help='Words of message, error, stack trace: all, or, -not, "phrase".')
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(

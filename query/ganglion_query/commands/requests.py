@@ -21,6 +21,7 @@ from ganglion_query.commands.options import (
     Until,
     User,
     Where,
+    filled,
 )
 from ganglion_query.model import NotFoundError, Trace, parse_trace_id
 
@@ -41,8 +42,11 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-Layer = Annotated[str | None, typer.Option(help="Only those with a span of this layer (rag.layer).")]
-Operation = Annotated[str | None, typer.Option(help="Only those with a span of this name; durations are then its own.")]
+Layer = Annotated[str | None, typer.Option(callback=filled, help="Only those with a span of this layer (rag.layer).")]
+Operation = Annotated[
+    str | None,
+    typer.Option(callback=filled, help="Only those with a span of this name; durations are then its own."),
+]
 
 
 @app.command(
@@ -103,7 +107,9 @@ def trace(
 @app.command(epilog="\b\nganglion explain 4bf92f3577b34da6a3ce929d0e0e4736\nganglion explain req-7f3a --json")
 @tells_errors
 def explain(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="A trace id, or a request id (request.id).")],
+    id_: Annotated[
+        str, typer.Argument(metavar="ID", callback=filled, help="A trace id, or a request id (request.id).")
+    ],
     full: Full = False,
     as_json: AsJSON = False,
 ) -> None:
@@ -206,7 +212,7 @@ def _list(wanted: "TraceFilter", limit: int, cursor: str | None, *, as_json: boo
     reader = asking.reader()
     from ganglion_query.answers.search import search_traces  # noqa: PLC0415
 
-    with asking.waiting("Searching"), asking.blaming():
+    with asking.waiting("Searching"), asking.listing():
         page = search_traces(reader, wanted, limit, cursor)
     if not page.items:
         asking.nothing("requests", page, wanted.period, as_json=as_json)
