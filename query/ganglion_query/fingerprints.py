@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -11,7 +11,15 @@ __all__ = ["Placed", "alike", "error_type", "fingerprint", "template"]
 _LONGEST = 500
 _MANY = 8
 """A place in messages that are alike otherwise with more different words is one for a value."""
-_VARYING = (
+_STANDARD = r"\b(?:utf|ucs|iso|cp|windows|latin|base|sha|md|aes|crc|http|tls|ipv?)[-_]\d+(?:-\d+)?\b"
+"""Names that end with a number and are no ids: of encodings, algorithms, protocols."""
+
+
+def _number(match: re.Match[str]) -> str:
+    return match["standard"] or "<n>"
+
+
+_VARYING: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = (
     (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE), "<url>"),
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<id>"),
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<email>"),
@@ -21,8 +29,8 @@ _VARYING = (
     (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<id>"),
     (re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,}\b", re.IGNORECASE), "<id>"),
     (re.compile(r"(?<![\w.])/(?:[\w.@+-]+/)*[\w.@+-]+"), "<path>"),
-    (re.compile(r"\b[a-z]+[-_](?=\w*\d)[\w-]+", re.IGNORECASE), "<id>"),
-    (re.compile(r"[-+]?\b\d+(?:[.,]\d+)*"), "<n>"),
+    (re.compile(rf"(?!{_STANDARD})\b[a-z]+[-_](?=\w*\d)[\w-]+", re.IGNORECASE), "<id>"),
+    (re.compile(rf"(?P<standard>{_STANDARD})|[-+]?\b\d+(?:[.,]\d+)*", re.IGNORECASE), _number),
 )
 _TYPE = re.compile(r"(?:\w+\.)*([A-Z]\w*)(?::(?:\s|$)|(?<=Error)$|(?<=Exception)$)", re.ASCII)
 _SPACE = re.compile(r"\s+")
@@ -32,8 +40,8 @@ _SPACE = re.compile(r"\s+")
 def template(text: str) -> str:
     """Return `text` with what varies from case to case replaced: `timeout after <n> ms at <address>`."""
     shown = text[:_LONGEST]
-    for pattern, name in _VARYING:
-        shown = pattern.sub(name, shown)
+    for pattern, instead in _VARYING:
+        shown = pattern.sub(instead, shown)
     return _SPACE.sub(" ", shown).strip()
 
 

@@ -21,7 +21,9 @@ def share_interval(successes: int, count: int) -> Interval | None:
     centre = share + _Z**2 / (2 * count)
     half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
     scale = 1 + _Z**2 / count
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    low = (centre - half) / scale if successes else 0.0
+    high = (centre + half) / scale if successes < count else 1.0
+    return low, high
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:

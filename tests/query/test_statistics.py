@@ -26,6 +26,14 @@ def test_intervals_of_shares_are_wilsons(successes: int, count: int, expected: t
     assert share_interval(successes, count) == pytest.approx(expected, abs=0.0001)
 
 
+@pytest.mark.parametrize("count", [1, 7, 18, 49, 263, 100_000])
+def test_intervals_of_shares_end_where_shares_do(count: int) -> None:
+    none, all_ = share_interval(0, count), share_interval(count, count)
+    assert none is not None
+    assert all_ is not None
+    assert (none[0], all_[1]) == (0.0, 1.0)
+
+
 def test_nothing_has_no_interval() -> None:
     assert share_interval(0, 0) is None
     assert mean_interval([1.0]) is None
@@ -164,6 +172,9 @@ def test_points_that_stand_together_weigh_as_many() -> None:
         ("timeout after 1,500 ms", "timeout after <n> ms"),
         ("no user 'ada' in \"acme\"", "no user <text> in <text>"),
         ("user-123 not found", "<id> not found"),
+        ("latin.txt: not UTF-8 at byte 3", "latin.txt: not UTF-8 at byte <n>"),
+        ("iso-8859-15, sha_256 or HTTP/2 of order-7", "iso-8859-15, sha_256 or HTTP/<n> of <id>"),
+        ("-5 is no IPv4-address", "<n> is no IPv4-address"),
         ("connect 10.0.0.1:5432 refused", "connect <address> refused"),
         ("GET https://api.example/v1?x=1 gave 503", "GET <url> gave <n>"),
         ("row 7f9c24e8-3b12-4fef-91e1-9b8f01d1a111 is gone", "row <id> is gone"),
