@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from ganglion_query.text import duration
 
-__all__ = ["amount", "at_time", "dollars_text", "duration", "score_text", "share_text", "size"]
+__all__ = ["amount", "at_time", "dollars_text", "duration", "factor_text", "score_text", "share_text", "size"]
 
 
 def amount(count: int, noun: str) -> str:
@@ -24,6 +24,11 @@ def share_text(share: float) -> str:
     percent = share * 100
     digits = 0 if percent >= 10 or percent == 0 else 1 if percent >= 1 else 2
     return f"{percent:.{digits}f} %"
+
+
+def factor_text(factor: float) -> str:
+    """Return how many times as much something is: `1.8`, `44`, `1,072`."""
+    return f"{factor:,.0f}" if factor >= 9.95 else f"{factor:.1f}"
 
 
 def score_text(score: float) -> str:

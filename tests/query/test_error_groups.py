@@ -39,9 +39,9 @@ def test_the_verdict_names_the_cause_its_place_and_the_version_that_brought_it(p
     assert group.trace_ids[0] == trace_id(failing[-1].number)
     assert (found.failed_requests, found.errors, found.truncated) == (60, 60, False)
     assert found.verdict == (
-        f"60 of {found.requests} requests have errors since {group.first_seen:%Y-%m-%d %H:%M:%S} UTC: "
+        f"60 of {found.requests} requests have errors: "
         "StoreUnavailableError: connect <address> refused at data.query of rag-service (60), "
-        "new with version 1.1.0 of rag-service"
+        f"new since {group.first_seen:%Y-%m-%d %H:%M:%S} UTC with version 1.1.0 of rag-service"
     )
     assert first <= group.first_seen < minutes_ago(19.9)
 
@@ -68,7 +68,7 @@ def test_a_version_that_has_no_more_errors_than_the_other_brought_none(postgresq
     )
     found = _groups(postgresql)
     assert found.groups[0].new_versions == []
-    assert found.verdict.endswith(", new")
+    assert found.verdict.endswith(f", new since {found.groups[0].first_seen:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def test_errors_as_frequent_as_before_are_no_news(postgresql: str) -> None:
@@ -97,8 +97,11 @@ def test_errors_that_rise_or_fall(postgresql: str) -> None:
         ("UpError: x", "rising"),
         ("DownError: x", "falling"),
     ]
-    assert "UpError: x at data.query of rag-service (40), rising from 4" in found.verdict
     rising, falling = found.groups
+    assert found.verdict == (
+        f"42 of {found.requests} requests have errors of 2 causes, above all UpError: x at data.query of rag-service "
+        f"(40), rising from 4 since {rising.rising_since:%Y-%m-%d %H:%M:%S} UTC"
+    )
     assert falling.rising_since is None
     assert rising.rising_since is not None
     assert minutes_ago(30) < rising.rising_since < minutes_ago(27)
@@ -128,7 +131,7 @@ def test_more_groups_than_wanted_are_counted(postgresql: str) -> None:
     keep(postgresql, more=[Sent("shop", [span("x", 9, at=minutes_ago(4))], logs)])
     found = error_groups(Reader(postgresql), LAST_HALF_HOUR, limit=1)
     assert ([group.error for group in found.groups], found.others) == (["failed a"], 2)
-    assert found.verdict.startswith("3 errors since ")
+    assert found.verdict.startswith("3 errors of 3 causes, above all failed a")
 
 
 def _span(number: int, parent: int, start: float, end: float, *, exception: str | None = None) -> FailedSpanRow:

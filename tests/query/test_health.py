@@ -20,7 +20,7 @@ RUNNING: Mapping[str, Any] = {
     "reason": "",
     "processes": [{"name": "receiver", "pid": 7, "state": "running", "restarts": 0, "reason": ""}],
     "addresses": {},
-    "disabled": {"langsmith": "no key"},
+    "disabled": {"exporter:langsmith": "no key"},
 }
 
 
@@ -49,7 +49,7 @@ def test_all_is_well(postgresql: str) -> None:
     assert [(part.name, part.state) for part in found.parts] == [
         ("collector", "healthy"),
         ("process receiver", "healthy"),
-        ("langsmith", "healthy"),
+        ("exporter langsmith", "healthy"),
         ("database", "healthy"),
         ("arrival of logs", "healthy"),
         ("arrival of spans", "healthy"),
@@ -146,9 +146,9 @@ otelcol_exporter_queue_size{{exporter="postgresql",data_type="logs"}} {waiting}
 # TYPE ganglion_dead_letters gauge
 ganglion_dead_letters {letters}
 # TYPE ganglion_component_healthy gauge
-ganglion_component_healthy{{component="otlp"}} 1.0
-ganglion_component_healthy{{component="langsmith"}} 0.0
-ganglion_component_healthy{{component="prometheus"}} {healthy}
+ganglion_component_healthy{{component="receiver:otlp"}} 1.0
+ganglion_component_healthy{{component="exporter:langsmith"}} 0.0
+ganglion_component_healthy{{component="exporter:prometheus"}} {healthy}
 """
 
 
@@ -176,7 +176,7 @@ def test_what_waits_and_what_was_set_aside_is_told() -> None:
             found = health(Reader("host=127.0.0.1 port=1"), {**RUNNING, "addresses": {"metrics": address}})
         return {part.name: part.state for part in found.parts if part.name not in {"collector", "database"}}
 
-    well = {"process receiver": "healthy", "langsmith": "healthy", "journal": "healthy"}
+    well = {"process receiver": "healthy", "exporter langsmith": "healthy", "journal": "healthy"}
     assert states(PAGE.format(size=10, waiting=5, letters=0, healthy=1)) == {
         **well,
         "exporter logs/postgresql": "healthy",
@@ -186,7 +186,7 @@ def test_what_waits_and_what_was_set_aside_is_told() -> None:
         "journal": "degraded",
         "exporter logs/postgresql": "degraded",
         "dead letters": "degraded",
-        "prometheus": "degraded",
+        "exporter prometheus": "degraded",
     }
     assert states(PAGE.format(size=990, waiting=5, letters=0, healthy=1))["journal"] == "failing"
     assert "journal" not in states("no metrics {")

@@ -12,7 +12,7 @@ from ganglion_query.answers.comparison import Comparison, Estimate, ValueGroup
 from ganglion_query.answers.costs import CostGroup, Costs
 from ganglion_query.answers.error_groups import ErrorGroup, ErrorGroups, Share
 from ganglion_query.answers.explanation import Baseline, Explanation, Finding, MissingSpan, SpanComparison
-from ganglion_query.answers.health import Health, Part, ServiceHealth
+from ganglion_query.answers.health import OFF, Health, Part, ServiceHealth
 from ganglion_query.answers.overview import ScorePoint
 from ganglion_query.answers.period import Period
 from ganglion_query.answers.quality import Drop, Quality, ScoreTrend, WorstAnswer
@@ -102,9 +102,9 @@ def test_an_explanation_begins_with_its_verdict() -> None:
         "store            db       301 ms  1.20 s    80 %",
         "",
         "Against the same operations since 2026-11-19 15:00",
-        "span   service     time  usually      p95    times   seen",
-        "store  db        1.20 s  10.0 ms  20.0 ms  120.0 x    400",
-        "new    db       5.00 ms                             never",
+        "span   service     time  usually      p95  times   seen",
+        "store  db        1.20 s  10.0 ms  20.0 ms  120 x    400",
+        "new    db       5.00 ms                           never",
         "",
         "Missing",
         "  00f067aa0ba902b7 is named as a parent, and is not here: not sent, not yet ",
@@ -303,7 +303,7 @@ def test_costs_have_one_number_of_digits() -> None:
     ]
     answer = Costs("model", DAY, 0.0213001, is_computed=True, tokens=87_196, groups=groups, others=1)
     assert shown(print_costs, answer) == [
-        "≈ $0.021  87,196 tokens  2026-11-19 15:00:00 to 2026-11-20 15:00:00",
+        "≈ $0.0213  87,196 tokens  2026-11-19 15:00:00 to 2026-11-20 15:00:00",
         "",
         "model            cost   share  calls  requests  tokens",
         "gpt-4o      ≈ $0.0213   100 %     40        40  87,184  ██████████",
@@ -344,6 +344,7 @@ def test_health_has_a_mark_for_each_state() -> None:
         Part("collector", "failing", "not running"),
         Part("database", "healthy", "answers"),
         Part("x", "unknown", ""),
+        Part("exporter langsmith", "healthy", f"{OFF}: no key"),
     ]
     services = [
         ServiceHealth("web", "degraded", "p95 2 s, usually 1 s", 40, 0.025, 0.0, 2000.0, 1000.0, AT),
@@ -352,10 +353,11 @@ def test_health_has_a_mark_for_each_state() -> None:
     assert shown(print_health, Health("failing", "failing: collector: not running", AT, parts, services)) == [
         "✗ failing  collector: not running",
         "",
-        "part       state",
-        "collector  ✗ failing  not running",
-        "database   ✓ healthy  answers",
-        "x          ? unknown",
+        "part                state",
+        "collector           ✗ failing       not running",
+        "database            ✓ healthy       answers",
+        "x                   ? unknown",
+        "exporter langsmith  - switched off  no key",
         "",
         "Services, the last 15 minutes against the day before",
         "service  state       requests  errors  usually     p95  usually",

@@ -205,10 +205,9 @@ def _verdict(groups: Sequence[ErrorGroup], failed: int, everyone: Population) ->
     telling = _telling(groups)
     whole = sum(group.count for group in groups)
     subject = f"{failed:,} of {amount(everyone.count, 'request')} have errors" if failed else amount(whole, "error")
-    began = telling.first_seen if telling.trend == "new" else telling.rising_since
-    since = f" since {at_time(began)}" if began else ""
+    among = f" of {len(groups)} causes, above all" if len(groups) > 1 else ":"
     where = f" at {telling.origin}" if telling.origin else ""
-    return f"{subject}{since}: {telling.error}{where} ({telling.count:,}), {_how(telling)}"
+    return f"{subject}{among} {telling.error}{where} ({telling.count:,}), {_how(telling)}"
 
 
 def _telling(groups: Sequence[ErrorGroup]) -> ErrorGroup:
@@ -220,7 +219,8 @@ def _telling(groups: Sequence[ErrorGroup]) -> ErrorGroup:
 def _how(group: ErrorGroup) -> str:
     """Say what is new, and in what these requests differ from others."""
     trend = {"new": "new", "rising": f"rising from {group.before:,}", "steady": "as before", "falling": "falling"}
-    told = trend[group.trend]
+    began = group.first_seen if group.trend == "new" else group.rising_since
+    told = trend[group.trend] + (f" since {at_time(began)}" if began else "")
     if group.new_versions:
         return f"{told} with version {group.new_versions[0]}"
     if not group.common:

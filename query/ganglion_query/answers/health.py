@@ -13,9 +13,12 @@ from ganglion_query.reader.health import NewestRow, ServiceRow
 from ganglion_query.sentences import amount, duration, share_text, size
 from ganglion_query.significance import CERTAIN, Sample, means_apart, shares_apart
 
-__all__ = ["Health", "Part", "ServiceHealth", "State", "health"]
+__all__ = ["OFF", "Health", "Part", "ServiceHealth", "State", "health"]
 
 State = Literal["healthy", "degraded", "failing", "unknown"]
+
+OFF = "switched off"
+"""How the detail of a part begins that is not meant to run: it is neither well nor ill."""
 
 _LATELY = timedelta(minutes=15)
 _MOST_SERVICES = 500
@@ -100,7 +103,12 @@ def _collector(status: Mapping[str, Any] | None) -> Iterator[Part]:
     disabled = cast("Mapping[str, str]", status.get("disabled", {}))
     yield from _journal(cast("Mapping[str, str]", status.get("addresses", {})), disabled)
     for name, why in disabled.items():
-        yield Part(name, "healthy", f"switched off: {why}" if why else "switched off")
+        yield Part(_named(name), "healthy", f"{OFF}: {why}" if why else OFF)
+
+
+def _named(component: str) -> str:
+    """Return a component's name as those of the other parts are: `exporter langsmith`."""
+    return component.replace(":", " ", 1)
 
 
 def _process(process: Mapping[str, Any]) -> Part:
@@ -119,7 +127,7 @@ def _journal(addresses: Mapping[str, str], disabled: Mapping[str, str]) -> Itera
     backlog = read_backlog(addresses["metrics"]) if "metrics" in addresses else None
     if backlog is None:
         return
-    yield from (Part(name, "degraded", "does not work") for name in backlog.ill if name not in disabled)
+    yield from (Part(_named(name), "degraded", "does not work") for name in backlog.ill if name not in disabled)
     share = backlog.journal_bytes / backlog.journal_quota if backlog.journal_quota else 0.0
     told = f"{size(backlog.journal_bytes)} of {size(backlog.journal_quota)}"
     yield Part("journal", "failing" if share >= _FULL else "degraded" if share >= _FILLING else "healthy", told)

@@ -16,7 +16,7 @@ from ganglion_query.causes.telling_logs import is_rare
 from ganglion_query.critical_path import gaps, idle
 from ganglion_query.fingerprints import template
 from ganglion_query.model import LogRow
-from ganglion_query.sentences import share_text
+from ganglion_query.sentences import factor_text, share_text
 from ganglion_query.text import duration
 from ganglion_query.time_axis import Bar
 
@@ -126,7 +126,7 @@ def _against(ms: float, baseline: Baseline | None) -> str:
 
 
 def times(factor: float) -> str:
-    return f"{factor:.0f} times" if factor >= 9.95 else f"{factor:.1f} times"
+    return f"{factor_text(factor)} times"
 
 
 def share(rate: float) -> str:

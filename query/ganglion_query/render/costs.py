@@ -6,8 +6,6 @@ from rich.console import Console
 from rich.text import Text
 
 from ganglion_query.answers.costs import CostGroup, Costs
-from ganglion_query.costs import dollars
-from ganglion_query.model import Spent
 from ganglion_query.render.layout import bar, columns, count, hint, next_command, percent, short, usual_width, when
 
 __all__ = ["print_costs"]
@@ -15,12 +13,12 @@ __all__ = ["print_costs"]
 
 def print_costs(console: Console, answer: Costs) -> None:
     """Print the sum, then each group with its share of it."""
-    whole = dollars(Spent(answer.usd, answer.is_computed))
+    digits = _digits(max(one.usd for one in answer.groups))
+    whole = _amount(answer, digits)
     period = f"{when(answer.period.since)} to {when(answer.period.until)}"
     console.print(Text.assemble((whole, "bold"), f"  {count(answer.tokens, 'token')}  {period}"))
     console.print()
     width = max(0, min(30, usual_width(console) - 70))
-    digits = _digits(max(one.usd for one in answer.groups))
     names = [answer.by, "cost", "share", "calls", "requests", "tokens", ""]
     columns(console, names, (_row(one, answer, digits, width) for one in answer.groups), right="12345")
     unpriced = sum(one.unpriced for one in answer.groups)
@@ -39,7 +37,7 @@ def _digits(most: float) -> int:
     return 2 if most >= 1 or most <= 0 else min(12, 2 - math.floor(math.log10(most)))
 
 
-def _amount(one: CostGroup, digits: int) -> str:
+def _amount(one: CostGroup | Costs, digits: int) -> str:
     shown = f"${one.usd:,.{digits}f}"
     if one.usd > 0 and float(shown[1:].replace(",", "")) == 0:
         shown = f"<${10**-digits:.{digits}f}"

@@ -9,6 +9,7 @@ from ganglion_query.answers.explanation import Explanation, Finding, MissingSpan
 from ganglion_query.render.layout import columns, heading, hint, next_command, percent, short, usual_width
 from ganglion_query.render.logs import log_lines
 from ganglion_query.render.path import path_rows
+from ganglion_query.sentences import factor_text
 from ganglion_query.text import brief, brief_lines, clean, duration, moment
 
 __all__ = ["print_explanation"]
@@ -82,7 +83,7 @@ def _compared(one: SpanComparison) -> list[str | Text]:
     ]
     if one.baseline is None:
         return [*row, "", "", "", "never"]
-    times = "" if one.times_usual is None else f"{one.times_usual:.1f} x"
+    times = "" if one.times_usual is None else f"{factor_text(one.times_usual)} x"
     return [*row, duration(one.baseline.p50_ms), duration(one.baseline.p95_ms), times, f"{one.baseline.count:,}"]
 
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from ganglion_query.answers.health import Health, Part, ServiceHealth
+from ganglion_query.answers.health import OFF, Health, Part, ServiceHealth
 from ganglion_query.render.layout import columns, heading, hint, next_command, percent, short
 from ganglion_query.text import brief, duration
 
@@ -42,6 +42,9 @@ def _state(state: str) -> tuple[str, str]:
 
 
 def _part(one: Part) -> list[str | Text]:
+    if one.detail.startswith(OFF):
+        why = one.detail.removeprefix(OFF).removeprefix(": ")
+        return [short(one.name, 40), Text(f"- {OFF}", "dim"), Text(brief(why), "dim")]
     return [short(one.name, 40), Text(*_state(one.state)), Text(brief(one.detail), "dim")]
 
 
