@@ -20,6 +20,9 @@ from ganglion_collector.instance import wait_for_orphans
 from tests.collector.notebook import logs_payload, notebook_environ
 from tests.fix_collector import MakeCollector, RunningCollector, eventually, simple
 
+# Several processes start in each of them, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(60)
+
 
 def _notebook(tmp_path: Path) -> str:
     return simple(
@@ -186,7 +189,6 @@ def test_status_stays_true_when_no_file_can_be_made(running: RunningCollector) -
     assert "the notebook is closed" in running.status()["reason"]
 
 
-@pytest.mark.timeout(60)
 def test_item_that_kills_its_worker_is_set_aside_alone(running: RunningCollector) -> None:
     assert running.post("/v1/logs", logs_payload("one", "kill", "two")) == 200
     eventually(lambda: _notes(running)[-1:] == ["two"], 50)

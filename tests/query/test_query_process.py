@@ -218,6 +218,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tokens": [{"token": "short"}]}, "at least 16"),
     ({"tokens": [{"token": TOKEN, "tenants": []}]}, "at least 1"),
     ({"tokens": [{"token": TOKEN, "tenants": [""]}]}, "no name"),
+    ({"tokens": [{"token": TOKEN, "tenants": ["a"]}, {"token": TOKEN}]}, "stands there twice"),
     ({"tokens_file": "/nowhere/tokens"}, "cannot be read"),
     ({"connections": 0}, "greater than or equal to 1"),
     ({"endpoint": "localhost"}, "host:port"),

@@ -2,10 +2,19 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ganglion_collector.component import Config, Duration, ExtensionFactory
 from ganglion_collector.endpoint import EndpointText, parse_endpoint
@@ -33,6 +42,16 @@ class QueryTokenConfig(Config):
         return tenants
 
 
+def _different(tokens: tuple[QueryTokenConfig, ...]) -> tuple[QueryTokenConfig, ...]:
+    """Refuse a token that stands twice: it would be unclear whose data it opens."""
+    if len({one.token.get_secret_value() for one in tokens}) < len(tokens):
+        raise ValueError("a token stands there twice; name all its tenants in one place")
+    return tokens
+
+
+_Tokens = Annotated[tuple[QueryTokenConfig, ...], AfterValidator(_different)]
+
+
 class QueryConfig(Config):
     """Our own addition to the Collector's grammar: a process that answers questions about what PostgreSQL holds."""
 
@@ -40,7 +59,7 @@ class QueryConfig(Config):
     """Address to listen on, `host:port`. Any other than this machine's own needs tokens."""
     dsn: SecretStr = SecretStr("")
     """The database to read; `GANGLION_DATABASE_URL` unless set. A login of its own limits what this process can do."""
-    tokens: tuple[QueryTokenConfig, ...] = ()
+    tokens: _Tokens = ()
     """Who may ask; without any, every program of this machine."""
     tokens_file: str = ""
     """File with such a list in YAML, in place of or besides `tokens`; read again when it changes."""
@@ -67,7 +86,7 @@ class QueryConfig(Config):
         return bool(self.tokens or self.tokens_file)
 
 
-_list: TypeAdapter[tuple[QueryTokenConfig, ...]] = TypeAdapter(tuple[QueryTokenConfig, ...])
+_list: TypeAdapter[tuple[QueryTokenConfig, ...]] = TypeAdapter(_Tokens)
 
 
 def parse_tokens(text: str) -> tuple[QueryTokenConfig, ...]:
