@@ -199,14 +199,18 @@ def _show(outcome: Outcome, logs: list[dict[str, Any]]) -> None:
     subprocess.run([BIN / "ganglion", "trace", slow], check=True)
     print(f"\ntrace id: {slow}")
     print("\nMore to ask:")
-    for command, why in (
-        (f"explain {slow}", "the same, in a sentence"),
-        (f"explain {outcome.traces['fail']}", "a question that failed"),
-        (f"trace {outcome.traces['hallucinate']}", "an answer that no document bears out"),
-        ("errors --user grace --since 1h", "what went wrong for her"),
-        ("errors --why --since 1h", "what went wrong, by cause"),
-        ("cost --by user --since 1h", ""),
-        ("logs --service rag-service --level warning --since 1h", ""),
-        ('logs --search "unicorn" --since 1h', ""),
-    ):
+    for command, why in suggestions(outcome):
         print(f"  .venv/bin/ganglion {command:60}{'# ' + why if why else ''}".rstrip())
+
+
+def suggestions(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Yield what can be asked now, and why one would."""
+    yield f"explain {outcome.traces['slow']}", "the same, in a sentence"
+    yield f"explain {outcome.traces['fail']}", "a question that failed"
+    yield f"trace {outcome.traces['hallucinate']}", "an answer that no document bears out"
+    yield "errors --user grace --since 1h", "what went wrong for her"
+    yield "errors --why --since 1h", "what went wrong, by cause"
+    yield "cost --by user --since 1h", ""
+    yield "logs --service rag-service --level warning --since 1h", ""
+    yield "logs --search 'tokens minute' --since 1h", "who was refused, by words of the error"
+    yield "logs --where query~unicorn --since 1h", "what became of one question"

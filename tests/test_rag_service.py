@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -16,9 +17,11 @@ import psycopg
 import pytest
 from ganglion_collector.component import Signal
 from ganglion_collector.testing import OTLPSink
+from ganglion_query.commands import app
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
+from typer.testing import CliRunner
 
 from examples import rag_demo, running
 from tests.fix_collector import RunningCollector, eventually, simple
@@ -150,6 +153,13 @@ def prometheus_name(metric: Any) -> str:
 
 def test_every_upload_is_taken(used: Used) -> None:
     assert used.outcome.statuses["100 uploads at once"] == {201: 100}
+
+
+def test_all_that_the_demo_suggests_finds_something(used: Used, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANGLION_DATABASE_URL", database)
+    for command, _ in rag_demo.suggestions(used.outcome):
+        result = CliRunner().invoke(app, shlex.split(command))
+        assert (result.exit_code, result.stderr) == (0, ""), command
 
 
 def test_every_log_that_was_printed_is_in_postgresql_once(used: Used) -> None:
