@@ -25,7 +25,7 @@ export function ChangesPage() {
   return (
     <Page title="Changes" about="What differs before and after a time">
       <Filters names={["at", "window"]}>
-        <TextFilter name="at" label="At" placeholder={middleOf(range.since)} wide hotkey />
+        <TextFilter name="at" label="At" placeholder={middleOf(range.since)} wide />
         <TextFilter name="window" label="Before and after" placeholder="30m" />
       </Filters>
       <Answer of={found}>{(changes) => <Loaded changes={changes} />}</Answer>

@@ -20,14 +20,7 @@ export function ComparePage() {
   return (
     <Page title="Compare" about="Latency, errors, cost and quality by the value of an attribute">
       <Filters names={["by", "service", "operation"]}>
-        <TextFilter
-          name="by"
-          label="Attribute"
-          placeholder="chunk_size"
-          suggestions={attributes}
-          wide
-          hotkey
-        />
+        <TextFilter name="by" label="Attribute" placeholder="chunk_size" suggestions={attributes} wide />
         <TextFilter name="service" label="Service" suggestions={useServices()} />
         <TextFilter name="operation" label="Operation" suggestions={useOperations()} />
       </Filters>
@@ -47,7 +40,7 @@ function Choose({ attributes }: { attributes: string[] }) {
       <Empty title="Which attribute?">
         <p>A setting, a version, a model: whatever spans or logs carry. For instance</p>
         <p className={`line ${css.choose}`}>
-          {attributes.slice(0, 24).map((name) => (
+          {likely(attributes).map((name) => (
             <Link key={name} className="chip" data-tone="accent" to={url.with({ by: name })}>
               {name}
             </Link>
@@ -56,6 +49,17 @@ function Choose({ attributes }: { attributes: string[] }) {
       </Empty>
     </div>
   );
+}
+
+const TELLING = ["service.version", "gen_ai.request.model", "gen_ai.response.model", "model", "chunk_size"];
+const NO_SETTING = /(^|[._])(ids?|port|count|tokens|turns|length|score|messages|\w+_ms)$/;
+const SHOWN = 20;
+
+/** Which attributes may be settings: those that often are, then others that are neither ids nor measures. */
+function likely(attributes: string[]): string[] {
+  const [first, others] = [TELLING.filter((name) => attributes.includes(name)), new Set(attributes)];
+  const settings = [...others].filter((name) => !TELLING.includes(name) && !NO_SETTING.test(name));
+  return [...first, ...settings].slice(0, SHOWN);
 }
 
 interface Measure {
@@ -141,12 +145,30 @@ function Loaded({ comparison }: { comparison: Comparison }) {
           </table>
         </div>
       </section>
-      <p className="soft">
-        {plural(comparison.without, "request")} without it
-        {comparison.others > 0 && `, ${plural(comparison.others, "more value")}`}
-        {comparison.truncated && ", counted over a part of the time"}
-      </p>
+      <Left comparison={comparison} />
     </>
+  );
+}
+
+/** What was not compared. */
+function Left({ comparison }: { comparison: Comparison }) {
+  const { operation, elsewhere, without, others, truncated } = comparison;
+  const told = [
+    elsewhere > 0 && `${plural(elsewhere, "request")} of other operations, see Operation`,
+    without > 0 && `${plural(without, "request")} without it`,
+    others > 0 && `${plural(others, "value")} with fewer requests`,
+    truncated && "only the newest requests are counted",
+  ].filter((one) => one !== false);
+  return (
+    <p className="soft" data-testid="left-out">
+      {operation && (
+        <>
+          Compared: {operation}
+          {comparison.service && ` of ${comparison.service}`}.{" "}
+        </>
+      )}
+      {told.length > 0 && `Not compared: ${told.join("; ")}.`}
+    </p>
   );
 }
 

@@ -21,9 +21,10 @@ const BY = [
 /** What did it cost. */
 export function CostsPage() {
   const url = useUrl();
-  const range = useRange("24h");
+  const trace = url.get("trace");
+  const range = useRange(trace ? "30d" : "24h");
   const by = (url.get("by") || "model") as CostBy;
-  const found = useAnswer<Costs>("/costs", { by, trace: url.get("trace") }, { range });
+  const found = useAnswer<Costs>("/costs", { by, trace }, { range });
   return (
     <Page
       title="Costs"

@@ -33,7 +33,7 @@ function ErrorFilters() {
   const services = useServices();
   return (
     <Filters names={["service", "user"]}>
-      <TextFilter name="service" label="Service" suggestions={services} hotkey />
+      <TextFilter name="service" label="Service" suggestions={services} />
       <TextFilter name="user" label="User" />
     </Filters>
   );

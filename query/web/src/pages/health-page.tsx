@@ -70,13 +70,13 @@ function Services({ health }: { health: Health }) {
                 Errors
               </th>
               <th scope="col" className="num">
-                usual
+                Usually
               </th>
               <th scope="col" className="num">
                 p95
               </th>
               <th scope="col" className="num">
-                usual
+                Usually
               </th>
               <th scope="col" className="num">
                 Last seen

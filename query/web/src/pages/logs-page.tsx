@@ -9,7 +9,7 @@ import { List } from "~/parts/list";
 import { LogFields } from "~/parts/log-fields";
 import { Page } from "~/parts/page";
 import { Empty, Failure, SkeletonRows } from "~/parts/states";
-import { clock, count, day, duration, plural } from "~/state/format";
+import { clock, count, day, duration, plural, text } from "~/state/format";
 import { useHref, useRange, useUrl } from "~/state/url";
 import { levelOf } from "~/timeline/model";
 import css from "./logs.module.css";
@@ -22,11 +22,11 @@ const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 export function LogsPage() {
   const url = useUrl();
   const range = useRange("1h");
-  const text = url.text;
+  const address = url.text;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the text of the address says when it changes
   const query = useMemo(
     () => ({ ...Object.fromEntries(NAMES.map((name) => [name, url.get(name)])), where: url.all("where") }),
-    [text],
+    [address],
   );
   const found = usePages<LogRow>("/logs", { ...query, limit: 100 }, range);
   const tailing = useTail(query, url.get("live") === "yes");
@@ -203,6 +203,20 @@ function Logs({ items, more, onEnd }: { items: LogRow[]; more: boolean; onEnd: (
   );
 }
 
+const MOST_TOLD = 6;
+const LONGEST_TOLD = 80;
+
+/** The first of what the log tells besides its message. */
+function Told({ log }: { log: LogRow }) {
+  const all = Object.entries({ ...log.context, ...log.metrics });
+  return all.slice(0, MOST_TOLD).map(([name, value]) => (
+    <span key={name} className={css.told}>
+      <span className="soft">{name}=</span>
+      {text(value).slice(0, LONGEST_TOLD)}
+    </span>
+  ));
+}
+
 function Log({ log, open, onToggle }: { log: LogRow; open: boolean; onToggle: () => void }) {
   const href = useHref();
   const level = levelOf(log.level);
@@ -233,6 +247,7 @@ function Log({ log, open, onToggle }: { log: LogRow; open: boolean; onToggle: ()
           {log.message}
           {log.error && log.error !== log.message && <span className={css.error}> {log.error}</span>}
           {log.duration_ms !== null && <span className="soft"> {duration(log.duration_ms)}</span>}
+          <Told log={log} />
         </span>
         <span role="cell" className="num">
           {log.trace_id && (

@@ -9,7 +9,7 @@ import { ChoiceFilter, Filters, TextFilter } from "~/parts/filters";
 import { STATES } from "~/parts/health-state";
 import { Page } from "~/parts/page";
 import { Answer, Empty, Skeleton } from "~/parts/states";
-import { compact, count, dollars, duration, percent, score } from "~/state/format";
+import { compact, count, dollars, dollarsTick, duration, durationTick, percent, score } from "~/state/format";
 import { describe } from "~/state/time";
 import { useHref, useRange, useUrl } from "~/state/url";
 import css from "./overview.module.css";
@@ -35,7 +35,7 @@ function OverviewFilters() {
   const services = useServices();
   return (
     <Filters names={["service", "layer"]}>
-      <TextFilter name="service" label="Service" suggestions={services} hotkey />
+      <TextFilter name="service" label="Service" suggestions={services} />
       <ChoiceFilter
         name="layer"
         label="Layer"
@@ -234,7 +234,7 @@ function Charts({
     const range = { since: stretch.since.toISOString(), until: stretch.until.toISOString() };
     navigate(href("/search", { ...range, service: url.get("service"), layer: url.get("layer"), ...more }));
   };
-  const shared = { times, stepSeconds: step };
+  const shared = { times, stepSeconds: step, period: overview.period };
   return (
     <div className={css.charts}>
       <div className="card">
@@ -255,6 +255,7 @@ function Charts({
           summary={`p50 ${duration(overview.p50_ms)}, p95 ${duration(overview.p95_ms)}, p99 ${duration(overview.p99_ms)}`}
           series={series.latency}
           format={duration}
+          tick={durationTick}
           onPick={pick({ order: "slowest" })}
         />
       </div>
@@ -276,6 +277,7 @@ function Charts({
           summary={dollars(overview.cost_usd)}
           series={series.cost}
           format={dollars}
+          tick={dollarsTick}
           onPick={pick({})}
         />
       </div>

@@ -19,7 +19,7 @@ export function QualityPage() {
   return (
     <Page title="Quality" about="RAGAS scores over time, and when they fell">
       <Filters names={["service"]}>
-        <TextFilter name="service" label="Service" suggestions={useServices()} hotkey />
+        <TextFilter name="service" label="Service" suggestions={useServices()} />
       </Filters>
       <Answer of={found}>{(quality) => <Loaded quality={quality} />}</Answer>
     </Page>
@@ -67,6 +67,7 @@ function Trend({ trend, quality, hue }: { trend: ScoreTrend; quality: Quality; h
         title={trend.metric}
         summary={`mean ${score(trend.mean)} of ${trend.count}${drop ? `, fell at ${moment(drop.at)}` : ""}`}
         times={times}
+        period={quality.period}
         stepSeconds={quality.step_seconds}
         series={series}
         format={score}

@@ -100,7 +100,7 @@ function SearchFilters() {
     // biome-ignore lint/a11y/noStaticElementInteractions: the names are asked for when somebody goes there
     <div onFocus={() => setAsked(true)}>
       <Filters names={[...NAMES, "where"]}>
-        <TextFilter name="service" label="Service" suggestions={services} hotkey />
+        <TextFilter name="service" label="Service" suggestions={services} />
         <TextFilter name="operation" label="Operation" suggestions={operations} />
         <ChoiceFilter
           name="status"

@@ -29,6 +29,10 @@ interface Props {
   stepSeconds: number;
   series: readonly Series[];
   format: (value: number) => string;
+  /** How the axis says a figure, if not as `format`. */
+  tick?: (value: number) => string;
+  /** What is asked for: the axis spans it, also where nothing was. */
+  period: { since: string; until: string };
   height?: number;
   /** The least height of the scale. */
   max?: number;
@@ -41,7 +45,7 @@ const SYNC = "ganglion";
 
 /** Figures over time: a click takes one step, dragging a stretch of time. */
 export function Chart(props: Props) {
-  const { title, summary, times, stepSeconds, series, format, height = 150, onPick } = props;
+  const { title, summary, times, stepSeconds, series, format, tick = format, height = 150, onPick } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const width = useWidth(box);
@@ -51,6 +55,8 @@ export function Chart(props: Props) {
   const pick = useRef(onPick);
   pick.current = onPick;
   const { max, min, markers } = props;
+  const span = useRef<[number, number]>([0, 1]);
+  span.current = spanOf(props.period, seconds, stepSeconds);
   const drawn = JSON.stringify([series.map((one) => [one.label, one.color, one.kind]), max, min, markers]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: figures are set below, colours and shapes by `drawn`
@@ -60,7 +66,7 @@ export function Chart(props: Props) {
       return;
     }
     const made = new uPlot(
-      options({ element, width, height, series, format, stepSeconds, max, min, markers, setAt, pick }),
+      options({ element, width, height, series, tick, stepSeconds, span, max, min, markers, setAt, pick }),
       data(seconds, series),
       element,
     );
@@ -69,7 +75,7 @@ export function Chart(props: Props) {
       made.destroy();
       plot.current = null;
     };
-  }, [drawn, dark, width > 0, height, stepSeconds, format]);
+  }, [drawn, dark, width > 0, height, stepSeconds, tick]);
   useEffect(() => {
     plot.current?.setData(data(seconds, series));
   }, [seconds, series]);
@@ -156,6 +162,13 @@ function stamp(time: number): string {
   });
 }
 
+/** From the begin of the period to its end, and as far as the steps reach that it cuts. */
+function spanOf(period: Props["period"], seconds: number[], stepSeconds: number): [number, number] {
+  const [since, until] = [Date.parse(period.since) / 1000, Date.parse(period.until) / 1000];
+  const [first = since, last = until - stepSeconds] = [seconds[0], seconds.at(-1)];
+  return [Math.min(since, first), Math.max(until, last + stepSeconds)];
+}
+
 function data(seconds: number[], series: readonly Series[]): uPlot.AlignedData {
   return [seconds, ...series.map((one) => [...one.values])] as uPlot.AlignedData;
 }
@@ -165,8 +178,9 @@ interface Making {
   width: number;
   height: number;
   series: readonly Series[];
-  format: (value: number) => string;
+  tick: (value: number) => string;
   stepSeconds: number;
+  span: { current: [number, number] };
   max: number | undefined;
   min: number | undefined;
   markers: Props["markers"];
@@ -175,7 +189,7 @@ interface Making {
 }
 
 function options(make: Making): uPlot.Options {
-  const { element, width, height, series, format, stepSeconds } = make;
+  const { element, width, height, series, tick, stepSeconds, span } = make;
   const color = (token: string) => resolved(element, token);
   const font = `11.5px ${getComputedStyle(element).fontFamily}`;
   const axis = {
@@ -198,7 +212,7 @@ function options(make: Making): uPlot.Options {
       drag: { x: Boolean(make.pick.current), y: false, setScale: false },
     },
     scales: {
-      x: { time: true, range: (_, first, last) => [first, last + stepSeconds] },
+      x: { time: true, range: () => span.current },
       y: { range: (_, low, high) => scaleOf(low, high, make) },
     },
     axes: [
@@ -207,9 +221,9 @@ function options(make: Making): uPlot.Options {
         grid: { show: false },
         size: 26,
         space: 68,
-        values: (_, ticks, __, ___, step) => ticks.map((tick) => timeOf(tick, step)),
+        values: (_, ticks, __, ___, step) => ticks.map((one) => timeOf(one, step)),
       },
-      { ...axis, size: 58, space: 26, values: (_, ticks) => ticks.map(format) },
+      { ...axis, size: 58, space: 26, values: (_, ticks) => ticks.map(tick) },
     ],
     series: [
       {},

@@ -37,21 +37,24 @@ export function Empty({ title, children }: EmptyProps) {
 
 interface FailureProps {
   error: Error;
+  /** What it is called here if what was asked cannot be answered. */
+  refused?: string;
   onRetry?: () => void;
 }
 
 /** What the server says went wrong, and what can be done. */
-export function Failure({ error, onRetry }: FailureProps) {
+export function Failure({ error, refused = "That cannot be asked", onRetry }: FailureProps) {
   const status = error instanceof ApiError ? error.status : null;
-  const title = error instanceof ApiError ? error.title : "The page failed";
+  const wrong = status === 400 || status === 422;
+  const title = wrong ? refused : error instanceof ApiError ? error.title : "The page failed";
   return (
     <div className={css.state} role="alert" data-testid="failure">
       <CircleAlert size={22} className="bad" aria-hidden="true" />
       <p className={css.title}>
         {title}
-        {status ? <span className="soft"> · {status}</span> : null}
+        {status && !wrong ? <span className="soft"> · {status}</span> : null}
       </p>
-      <p className={css.detail}>{error.message}</p>
+      <p className={css.detail}>{wrong ? error.message.replace(/^\w+: /, "") : error.message}</p>
       <div className="line">
         {status === 401 && (
           <button type="button" className="button" onClick={() => askForToken()}>
@@ -59,7 +62,7 @@ export function Failure({ error, onRetry }: FailureProps) {
             Enter a token
           </button>
         )}
-        {onRetry && (
+        {onRetry && !wrong && (
           <button type="button" className="button" onClick={onRetry}>
             <RotateCw size={14} aria-hidden="true" />
             Try again
@@ -80,13 +83,14 @@ interface Result<T> {
 interface AnswerProps<T> {
   of: Result<T>;
   loading?: ReactNode;
+  refused?: string;
   children: (data: T) => ReactNode;
 }
 
 /** Show an answer, or that it is on its way, or why there is none. */
-export function Answer<T>({ of, loading, children }: AnswerProps<T>) {
+export function Answer<T>({ of, loading, refused, children }: AnswerProps<T>) {
   if (of.error && of.data === undefined) {
-    return <Failure error={of.error} onRetry={() => of.refetch()} />;
+    return <Failure error={of.error} {...(refused && { refused })} onRetry={() => of.refetch()} />;
   }
   if (of.data === undefined) {
     return (

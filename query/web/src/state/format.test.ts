@@ -1,15 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { ago, dollars, duration, link, percent, text } from "./format";
+import { ago, dollars, dollarsTick, duration, durationTick, link, percent, text } from "./format";
 
 describe("duration", () => {
   it.each([
-    [0, "0 ms"],
+    [0, "0 µs"],
     [0.84, "840 µs"],
+    [7.4, "7.40 ms"],
     [12.44, "12.4 ms"],
-    [999.7, "1000 ms"],
-    [3800, "3.8 s"],
-    [61_000, "1m 01s"],
-    [3_661_000, "1h 01m"],
+    [999.7, "1.00 s"],
+    [3800, "3.80 s"],
+    [59_996, "1 m 00 s"],
+    [125_000, "2 m 05 s"],
+    [3_661_000, "1 h 01 m"],
+    [-1500, "-1.50 s"],
     [null, "–"],
   ])("%s ms is %s", (ms, words) => {
     expect(duration(ms)).toBe(words);
@@ -17,11 +20,13 @@ describe("duration", () => {
 });
 
 it.each([
-  [0, "$0"],
-  [0.00001, "<$0.0001"],
-  [0.00158, "$0.00158"],
+  [0, "$0.00"],
+  [0.000024, "$0.000024"],
+  [0.0004, "$0.00040"],
+  [0.00158, "$0.0016"],
   [0.25, "$0.25"],
   [12.5, "$12.50"],
+  [12_345.678, "$12,345.68"],
 ])("%s US dollars are %s", (usd, words) => {
   expect(dollars(usd)).toBe(words);
 });
@@ -34,6 +39,26 @@ it.each([
   [1, "100 %"],
 ])("a share of %s is %s", (share, words) => {
   expect(percent(share)).toBe(words);
+});
+
+it.each([
+  [0, "0"],
+  [0.5, "500 µs"],
+  [200, "200 ms"],
+  [1000, "1 s"],
+  [1500, "1.5 s"],
+  [60_000, "1 m 00 s"],
+])("an axis says %s ms as %s", (ms, words) => {
+  expect(durationTick(ms)).toBe(words);
+});
+
+it.each([
+  [0, "$0"],
+  [0.0125, "$0.0125"],
+  [0.00000002, "$0.00000002"],
+  [20, "$20"],
+])("an axis says %s US dollars as %s", (usd, words) => {
+  expect(dollarsTick(usd)).toBe(words);
 });
 
 describe("link", () => {

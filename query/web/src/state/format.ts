@@ -11,59 +11,56 @@ export function compact(value: number): string {
   return value < 10_000 ? GROUPED.format(Math.round(value * 100) / 100) : COMPACT.format(value);
 }
 
-/** Return a duration of milliseconds with three digits that matter: `840 µs`, `12.4 ms`, `3.2 s`, `2m 05s`. */
+/** Return a duration with three digits that matter, as the command line does: `850 µs`, `12.3 ms`, `1.23 s`, `2 m 05 s`. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) {
     return "–";
   }
-  const size = Math.abs(ms);
-  if (size === 0) {
-    return "0 ms";
+  if (ms < 0) {
+    return `-${duration(-ms)}`;
   }
-  if (size < 1) {
-    return `${digits(ms * 1000)} µs`;
+  if (ms < 0.9995) {
+    return `${(ms * 1000).toFixed(0)} µs`;
   }
-  if (size < 1000) {
-    return `${digits(ms)} ms`;
+  if (ms < 999.5) {
+    return `${threeDigits(ms)} ms`;
   }
-  if (size < 60_000) {
-    return `${digits(ms / 1000)} s`;
+  if (ms < 59_995) {
+    return `${threeDigits(ms / 1000)} s`;
   }
   const seconds = Math.round(ms / 1000);
-  if (seconds < 3600) {
-    return `${Math.floor(seconds / 60)}m ${pad(seconds % 60)}s`;
-  }
-  const minutes = Math.round(seconds / 60);
-  return `${Math.floor(minutes / 60)}h ${pad(minutes % 60)}m`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60
+    ? `${minutes} m ${pad(seconds % 60)} s`
+    : `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} m`;
 }
 
-function digits(value: number): string {
-  const size = Math.abs(value);
-  const text = value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+function threeDigits(value: number): string {
+  return value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
 }
 
 function pad(value: number): string {
   return String(value).padStart(2, "0");
 }
 
+/** Return a duration for an axis: `0`, `200 ms`, `1.5 s`. */
+export function durationTick(ms: number): string {
+  const trimmed = (_: string, digits: string, unit: string) => `${Number(digits)}${unit}`;
+  return ms === 0 ? "0" : duration(ms).replace(/^([\d.]+)( m?s)$/, trimmed);
+}
+
+/** Return an amount with the digits that matter, as the command line does: `$12.50`, `$0.25`, `$0.00042`. */
 export function dollars(usd: number | null | undefined): string {
   if (usd === null || usd === undefined) {
     return "–";
   }
-  if (usd === 0) {
-    return "$0";
-  }
-  if (usd < 0.0001) {
-    return "<$0.0001";
-  }
-  if (usd < 1) {
-    return `$${usd
-      .toFixed(usd < 0.01 ? 5 : 4)
-      .replace(/0+$/, "")
-      .replace(/\.$/, "")}`;
-  }
-  return usd < 1000 ? `$${usd.toFixed(2)}` : `$${COMPACT.format(usd)}`;
+  const digits = usd >= 1 || usd <= 0 ? 2 : Math.min(12, Math.max(2, 1 - Math.floor(Math.log10(usd))));
+  return `$${usd.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+/** Return an amount for an axis: `$0`, `$0.0125`, `$20`. */
+export function dollarsTick(usd: number): string {
+  return `$${usd.toLocaleString("en-US", { maximumSignificantDigits: 4 })}`;
 }
 
 export function percent(share: number | null | undefined): string {

@@ -1,5 +1,5 @@
 import { type PointerEvent, useRef, useState } from "react";
-import { duration } from "~/state/format";
+import { durationTick } from "~/state/format";
 import { clampView, type Extent, ticksOf } from "./model";
 import css from "./timeline.module.css";
 import { useWidth } from "./use-width";
@@ -35,7 +35,7 @@ export function Axis({ extent, view, onView }: Props) {
             style={{ left: `${left}%` }}
             data-last={left > 93 || undefined}
           >
-            {duration(tick)}
+            {durationTick(tick)}
           </span>
         );
       })}

@@ -3,8 +3,38 @@
 const HUES = 10;
 
 export function hueOf(services: readonly string[], service: string | null): string {
-  const index = service ? services.indexOf(service) : -1;
-  return index < 0 ? "var(--faint)" : `var(--hue-${index % HUES})`;
+  const hue = service === null ? undefined : huesOf(services).get(service);
+  return hue === undefined ? "var(--faint)" : `var(--hue-${hue})`;
+}
+
+const known = new WeakMap<readonly string[], ReadonlyMap<string, number>>();
+
+/** Each service has the hue of its name, wherever it is shown; where two names have the same, the later one the next. */
+function huesOf(services: readonly string[]): ReadonlyMap<string, number> {
+  const found = known.get(services);
+  if (found) {
+    return found;
+  }
+  const hues = new Map<string, number>();
+  for (const service of [...services].sort()) {
+    const taken = new Set(hues.size < HUES ? hues.values() : []);
+    let hue = hash(service) % HUES;
+    while (taken.has(hue)) {
+      hue = (hue + 1) % HUES;
+    }
+    hues.set(service, hue);
+  }
+  known.set(services, hues);
+  return hues;
+}
+
+/** FNV-1a. */
+function hash(text: string): number {
+  let sum = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) {
+    sum = Math.imul(sum ^ text.charCodeAt(at), 0x01000193);
+  }
+  return sum >>> 0;
 }
 
 /** Return what a token is on an element now, as a canvas can read it. */

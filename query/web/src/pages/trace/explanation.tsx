@@ -154,7 +154,7 @@ function Unusual({ spans, since, onShow }: UnusualProps) {
               <b>{duration(span.duration_ms)}</b>
               {span.times_usual !== null && span.times_usual >= 1.05 && (
                 <span className="chip" data-tone="warn">
-                  {span.times_usual.toFixed(span.times_usual < 10 ? 1 : 0)} ×
+                  {span.times_usual.toFixed(span.times_usual < 100 ? 1 : 0)} ×
                 </span>
               )}
             </span>

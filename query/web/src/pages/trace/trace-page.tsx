@@ -22,7 +22,7 @@ export function TracePage() {
   useTitle(found.data ? `${found.data.root_name ?? "Trace"} ${traceId.slice(0, 8)}` : "Trace");
   const current = found.isPlaceholderData ? { ...found, data: undefined } : found;
   return (
-    <Answer of={current} loading={<Loading />}>
+    <Answer of={current} loading={<Loading />} refused="Not a trace id">
       {(trace) => <Loaded key={trace.trace_id} trace={trace} />}
     </Answer>
   );
