@@ -9,7 +9,7 @@ from ganglion_query.reader import Reader
 
 from tests.query.telemetry import Sent, log, span, store
 
-SINCE = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+SINCE = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
 PERIOD = Period(SINCE, SINCE + timedelta(minutes=30))
 
 
@@ -73,6 +73,16 @@ async def test_of_a_time_without_anything(postgresql: str) -> None:
     reader = await _two_services(postgresql)
     found = overview(reader, Period(SINCE - timedelta(days=9), SINCE - timedelta(days=8)))
     assert (found.requests, found.error_rate, found.p50_ms, found.services, len(found.points)) == (0, 0, None, [], 48)
+
+
+async def test_steps_begin_at_round_times_and_totals_are_those_of_the_period(postgresql: str) -> None:
+    reader = await _two_services(postgresql)
+    found = overview(reader, Period(_at(seconds=47), _at(minutes=29, seconds=59)))
+    assert (found.requests, found.points[0].time, found.points[-1].time) == (3, _at(seconds=30), _at(seconds=1770))
+    assert [(point.time, point.requests) for point in found.points if point.requests] == [
+        (_at(minutes=1), 2),
+        (_at(minutes=20), 1),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ganglion_query.answers.calls import Call, find_calls
 from ganglion_query.answers.period import Period
@@ -16,6 +16,7 @@ __all__ = ["Group", "Overview", "Point", "ScorePoint", "overview", "step_of"]
 
 _STEPS = (1, 5, 10, 30, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 7 * 24 * 3600)
 _MOST_STEPS = 90
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_SCORES = 10_000
 _MOST_CALLS = 100_000
 _MOST_GROUPS = 100
@@ -66,8 +67,9 @@ class ScorePoint:
 class Overview:
     """`points` are one for each `step_seconds` of the period, without gaps; the groups by descending requests.
 
-    They count requests: roots, which are spans without a parent, or a server's whose caller sends no spans. Of one
-    service its entries, of one layer its operations.
+    Steps begin at round times, whatever the period is: the first and the last may lie in it in part. They count
+    requests: roots, which are spans without a parent, or a server's whose caller sends no spans. Of one service its
+    entries, of one layer its operations.
     """
 
     period: Period
@@ -94,10 +96,11 @@ def overview(reader: Reader, period: Period, service: str | None = None, layer: 
     step = step_of(period)
     with reader.session() as session:
         rows = flows(session, period.since, period.until, step, service, layer)
-        wanted = Wanted(period.since, period.until, service, _MOST_SCORES)
+        steps = Period(_begin(period.since, step), period.until)
+        wanted = Wanted(steps.since, steps.until, service, _MOST_SCORES)
         scores = buckets(session, wanted, step)
         calls = find_calls(session, period, None, _MOST_CALLS).calls
-    spent = _Spent.of(calls, period, step, service, layer)
+    spent = _Spent.of(calls, step, service, layer)
     whole = next(row for row in rows if row.kind == "all")
     p50, p95, p99 = _quantiles(whole)
     return Overview(
@@ -110,11 +113,16 @@ def overview(reader: Reader, period: Period, service: str | None = None, layer: 
         p95_ms=p95,
         p99_ms=p99,
         cost_usd=math.fsum(spent.by_time.values()),
-        points=_points([row for row in rows if row.kind == "time"], period, step, spent.by_time),
+        points=_points([row for row in rows if row.kind == "time"], steps, step, spent.by_time),
         services=_groups(rows, "service", spent.by_service),
         layers=_groups(rows, "layer", spent.by_layer),
-        scores=[_score(bucket, period, step) for bucket in scores],
+        scores=[_score(bucket, steps, step) for bucket in scores],
     )
+
+
+def _begin(time: datetime, step: timedelta) -> datetime:
+    """Return when the step began that `time` lies in."""
+    return time - (time - _EPOCH) % step
 
 
 def step_of(period: Period, most: int = _MOST_STEPS) -> timedelta:
@@ -132,9 +140,7 @@ class _Spent:
     by_layer: Mapping[str, float]
 
     @classmethod
-    def of(
-        cls, calls: Iterable[Call], period: Period, step: timedelta, service: str | None, layer: str | None
-    ) -> "_Spent":
+    def of(cls, calls: Iterable[Call], step: timedelta, service: str | None, layer: str | None) -> "_Spent":
         by_time: defaultdict[datetime, float] = defaultdict(float)
         by_service: defaultdict[str, float] = defaultdict(float)
         by_layer: defaultdict[str, float] = defaultdict(float)
@@ -144,7 +150,7 @@ class _Spent:
             by_service[call.service or ""] += call.usd or 0
             by_layer[call.layer or ""] += call.usd or 0
             if layer in (None, call.layer):
-                by_time[period.since + (call.time - period.since) // step * step] += call.usd or 0
+                by_time[_begin(call.time, step)] += call.usd or 0
         return cls(by_time, by_service, by_layer)
 
 

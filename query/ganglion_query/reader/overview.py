@@ -28,7 +28,7 @@ _FIGURES: LiteralString = """count(*) AS requests, count(*) FILTER (WHERE failed
     percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY duration_ms) AS quantiles"""
 _FLOWS = sql.SQL(f"""{{kept}}
     SELECT CASE WHEN grouping(time) = 0 THEN 'time' ELSE 'all' END AS kind, NULL AS name, time, {_FIGURES}
-        FROM (SELECT date_bin(%(step)s, start_time, %(since)s) AS time, failed, duration_ms FROM counted) AS c
+        FROM (SELECT date_bin(%(step)s, start_time, 'epoch') AS time, failed, duration_ms FROM counted) AS c
         GROUP BY GROUPING SETS ((time), ())
     UNION ALL SELECT 'service', service_name, NULL, {_FIGURES} FROM kept
         WHERE is_entry AND service_name IS NOT NULL GROUP BY service_name

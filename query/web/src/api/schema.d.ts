@@ -942,8 +942,9 @@ export interface components {
          * Overview
          * @description `points` are one for each `step_seconds` of the period, without gaps; the groups by descending requests.
          *
-         *     They count requests: roots, which are spans without a parent, or a server's whose caller sends no spans. Of one
-         *     service its entries, of one layer its operations.
+         *     Steps begin at round times, whatever the period is: the first and the last may lie in it in part. They count
+         *     requests: roots, which are spans without a parent, or a server's whose caller sends no spans. Of one service its
+         *     entries, of one layer its operations.
          */
         Overview: {
             period: components["schemas"]["Period"];
