@@ -79,4 +79,9 @@ def console(*, error: bool = False) -> Any:
     """Return a rich console that takes no text for markup; imported late, for quick commands."""
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(markup=False, highlight=False, emoji=False, stderr=error)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            # As of any other print; rich would end the program as one that failed.
+            raise BrokenPipeError
+
+    return Screen(markup=False, highlight=False, emoji=False, stderr=error)

@@ -132,6 +132,14 @@ def test_nothing_is_exit_3_with_where_was_looked(ganglion: Ganglion, arguments: 
 
 
 @pytest.mark.usefixtures("hour_of_requests")
+def test_what_a_trace_cost_is_found_whenever_it_was(ganglion: Ganglion) -> None:
+    found = json.loads(ganglion("cost", "--trace", TRACE_ID, "--json").stdout)
+    assert (found["usd"], found["period"]["since"]) == (0.01, (BEGIN + timedelta(minutes=29)).isoformat())
+    result = ganglion("cost", "--trace", "f" * 32)
+    assert (result.exit_code, result.stderr) == (3, f"ganglion: no such costs of trace {'f' * 32}\n")
+
+
+@pytest.mark.usefixtures("hour_of_requests")
 def test_a_comparison_without_the_attribute_names_those_there_are(ganglion: Ganglion) -> None:
     assert "attributes there are: " in ganglion("compare", "--by", "nonsense", *DAY).stderr
     assert "chunk.size" in ganglion("compare", "--by", "nonsense", *DAY).stderr

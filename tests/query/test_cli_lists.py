@@ -113,6 +113,15 @@ def test_logs_are_found_by_what_is_known_of_them(ganglion: Ganglion, wanted: tup
 
 
 @pytest.mark.usefixtures("three_requests")
+def test_logs_of_a_trace_are_found_whenever_it_was(ganglion: Ganglion) -> None:
+    found = json.loads(ganglion("logs", "--trace", SLOW, "--json").stdout)
+    assert [one["message"] for one in found["items"]] == ["slow_generation"]
+    result = ganglion("logs", "--trace", SLOW, "--since", "1h")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert ganglion("logs", "--trace", "f" * 32).exit_code == 3
+
+
+@pytest.mark.usefixtures("three_requests")
 def test_all_logs_are_one_json_object_a_line(ganglion: Ganglion) -> None:
     lines = ganglion("logs", "--all", *DAY, "--json").stdout.splitlines()
     assert [json.loads(line)["message"] for line in lines] == ["lost", "slow_generation", "hello"]
@@ -190,6 +199,18 @@ def tailing(dsn: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
                 yield process
         finally:
             process.kill()
+
+
+@pytest.mark.usefixtures("three_requests")
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "JSON"])
+def test_a_list_of_which_nobody_reads_the_end_is_no_failure(postgresql: str, options: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [str(BIN / "ganglion"), "logs", *DAY, *options]
+    environ = {**os.environ, "GANGLION_DATABASE_URL": postgresql}
+    ended = subprocess.run(command, env=environ, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 async def test_tail_tells_each_log_once_and_ends_quietly(postgresql: str) -> None:

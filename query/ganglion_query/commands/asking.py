@@ -29,6 +29,7 @@ __all__ = [
     "moment",
     "nothing",
     "period",
+    "period_of",
     "reader",
     "screen",
     "trace_id",
@@ -119,6 +120,14 @@ def period(since: str, until: str) -> Period:
         told = f"ends at {end.astimezone():%Y-%m-%d %H:%M}, before --since begins"
         raise typer.BadParameter(told, param_hint="--until")
     return Period(begin, end)
+
+
+def period_of(reader: "Reader", trace: str | None, since: str | None, until: str) -> Period:
+    """Return the time that was asked for; of a trace all of its own, if nothing was."""
+    if trace is None or since is not None or until != "now":
+        return period(since or "24h", until)
+    times = reader.trace_times(trace)
+    return period("24h", until) if times is None else Period(times[0], times[1] + timedelta(seconds=1))
 
 
 def length(text: str, option: str) -> timedelta:

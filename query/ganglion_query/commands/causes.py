@@ -8,7 +8,7 @@ from ganglion_collector.terminal import print_json, tells_errors
 
 from ganglion_query.answers.period import Period
 from ganglion_query.commands import asking
-from ganglion_query.commands.options import AsJSON, Limit, Service, Since, Trace, Until, filled
+from ganglion_query.commands.options import AsJSON, Limit, Service, Since, SinceTrace, Trace, Until, filled
 
 __all__ = ["app"]
 
@@ -129,7 +129,7 @@ def quality(service: Service = None, since: Since = "7d", until: Until = "now", 
 def cost(
     by: Annotated[By, typer.Option(help="Whose or which.")] = By.MODEL,
     trace: Trace = None,
-    since: Since = "24h",
+    since: SinceTrace = None,
     until: Until = "now",
     limit: Limit = 20,
     as_json: AsJSON = False,
@@ -138,15 +138,16 @@ def cost(
 
     The most expensive first; ≈ marks what nobody said: list prices, by the tokens.
     """
-    period = asking.period(since, until)
     of = asking.trace_id(trace)
     reader = asking.reader()
+    period = asking.period_of(reader, of, since, until)
     from ganglion_query.answers.costs import costs  # noqa: PLC0415
 
     with asking.waiting("Adding up"):
         answer = costs(reader, by.value, period, trace_id=of, limit=limit)
     if not answer.groups:
-        asking.nothing("costs", answer, None if of else period, as_json=as_json)
+        what = "costs" if of is None else f"costs of trace {of}"
+        asking.nothing(what, answer, period if of is None else None, as_json=as_json)
     if as_json:
         print_json(answer)
         return

@@ -20,6 +20,7 @@ from ganglion_query.commands.options import (
     Service,
     Session,
     Since,
+    SinceTrace,
     Tenant,
     Trace,
     Until,
@@ -104,7 +105,7 @@ def logs(  # noqa: PLR0913, PLR0917 (one for each option)
     tenant: Tenant = None,
     service: Service = None,
     level: Level = None,
-    since: Since = "24h",
+    since: SinceTrace = None,
     until: Until = "now",
     search: Search = None,
     where: Where = None,
@@ -118,22 +119,24 @@ def logs(  # noqa: PLR0913, PLR0917 (one for each option)
     as_json: AsJSON = False,
 ) -> None:
     """List logs, newest first."""
-    period = asking.period(since, until)
+    trace_id = asking.trace_id(trace)
+    conditions, least = asking.conditions(where), asking.level(level)
+    reader = asking.reader()
+    period = asking.period_of(reader, trace_id, since, until)
     wanted = LogFilter(
         user=user,
         tenant=tenant,
         service=service,
-        level=asking.level(level),
+        level=least,
         since=period.since,
         until=period.until,
         search=search,
         session=session,
         request=request,
-        trace=asking.trace_id(trace),
+        trace=trace_id,
         logger=logger,
-        conditions=asking.conditions(where),
+        conditions=conditions,
     )
-    reader = asking.reader()
     from ganglion_query.answers.log_search import search_logs  # noqa: PLC0415
     from ganglion_query.render.logs import list_lines  # noqa: PLC0415
 

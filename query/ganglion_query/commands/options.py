@@ -19,6 +19,7 @@ __all__ = [
     "Service",
     "Session",
     "Since",
+    "SinceTrace",
     "Tenant",
     "Trace",
     "Until",
@@ -36,9 +37,10 @@ def filled(text: str | None) -> str | None:
 
 
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, with times in UTC.")]
-Since = Annotated[
-    str,
-    typer.Option(metavar="TIME", help="From when: 24h, 30m, 15:00, 3pm, 'yesterday 15:00', monday, 2026-11-20T15:00Z."),
+_SINCE = "From when: 24h, 30m, 15:00, 3pm, 'yesterday 15:00', monday, 2026-11-20T15:00Z."
+Since = Annotated[str, typer.Option(metavar="TIME", help=_SINCE)]
+SinceTrace = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help=_SINCE, show_default="24h, or when --trace began")
 ]
 Until = Annotated[str, typer.Option(metavar="TIME", help="Up to when, in the same forms.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]

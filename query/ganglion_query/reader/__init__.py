@@ -70,6 +70,16 @@ class Reader:
         """
         return None if self.langsmith is None else self.langsmith.url(trace)
 
+    def trace_times(self, trace_id: str) -> tuple[datetime, datetime] | None:
+        """Return when the first and the last span or log of a trace began, None if there is none.
+
+        Raises:
+            ValueError: `trace_id` is not one.
+        """
+        known = parse_trace_id(trace_id)
+        with self.session() as session:
+            return traces.trace_times(session, known)
+
     def newest_trace(self) -> tuple[str, datetime] | None:
         """Return the id and the start of the newest span, None if the last day has none."""
         with self.session() as session:
