@@ -4,12 +4,14 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ganglion_query.fingerprints import error_type, template
 from ganglion_query.reader.error_groups import ErrorLogRow, FailedSpanRow, SpanPlace
 
 __all__ = ["Failure", "causes"]
+
+_TOGETHER = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,17 @@ def causes(
     """Yield each cause, in no order.
 
     `places` are the spans of the traces concerned, in portions that hold whole traces; a trace without is judged by
-    its failed spans alone.
+    its failed spans alone. A log of no trace is no cause where it repeats, as a server's own does, what a trace of the
+    same service told in the same second.
     """
     errors: defaultdict[str, list[_Error]] = defaultdict(list)
     for log in logs:
-        if log.trace_id is None:
-            yield _of_log(log)
-        else:
+        if log.trace_id is not None:
             errors[log.trace_id].append(_error_of_log(log))
     for span in spans:
         errors[span.trace_id].append(_error_of_span(span))
+    traceless = [_of_log(log) for log in logs if log.trace_id is None]
+    yield from _not_repeating(traceless, (error.failure for found in errors.values() for error in found))
     for portion in places:
         by_trace: defaultdict[str, dict[str, SpanPlace]] = defaultdict(dict)
         for place in portion:
@@ -62,6 +65,19 @@ def causes(
             yield from _causes_of(errors.pop(trace_id, []), around)
     for found in errors.values():
         yield from _causes_of(found, {})
+
+
+def _not_repeating(traceless: Sequence[Failure], of_traces: Iterable[Failure]) -> Iterator[Failure]:
+    told: defaultdict[tuple[str | None, str], list[datetime]] = defaultdict(list)
+    for failure in of_traces if traceless else ():
+        told[failure.service, failure.error].append(failure.timestamp)
+    for times in told.values():
+        times.sort()
+    for failure in traceless:
+        times = told.get((failure.service, failure.error), [])
+        place = bisect_left(times, failure.timestamp - _TOGETHER)
+        if place == len(times) or times[place] > failure.timestamp + _TOGETHER:
+            yield failure
 
 
 def _error_of_log(log: ErrorLogRow) -> _Error:
@@ -98,6 +114,8 @@ def _error_of_span(span: FailedSpanRow) -> _Error:
 
 def _brief(text: str) -> str:
     """Return `text` without what varies, and its type without the module."""
+    if text.isdecimal():  # as error.type the status of a response
+        return f"status {text}"
     kind = error_type(text)
     shown = template(text)
     full, colon, rest = shown.partition(":")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ganglion_query.answers.comparison import Comparison, compare
 from ganglion_query.answers.contrast import contrast
-from ganglion_query.answers.estimates import Estimate, ValueGroup
+from ganglion_query.answers.estimates import Estimate, ValueGroup, mean_of
 from ganglion_query.answers.period import Period
 from ganglion_query.reader import Reader
 
@@ -43,6 +43,15 @@ def test_larger_chunks_are_slower(postgresql: str) -> None:
     assert second.trace_id == trace_id(max(large, key=lambda one: one.ms).number)
     assert found.verdict.startswith("chunk_size 1024 is slower than 512: p95 8")
     assert "; chunk_size 1024 costs more than 512: cost of a request $0.002 " in found.verdict
+
+
+def test_the_interval_of_a_mean_ends_where_its_values_do() -> None:
+    scores = mean_of([0.5, 1.0, 1.0], (0.0, 1.0))
+    assert scores is not None
+    assert scores.low == pytest.approx(0.116, abs=0.001)
+    assert (scores.value, scores.high) == (pytest.approx(2.5 / 3), 1.0)
+    assert mean_of([0.5], (0.0, 1.0)) == Estimate(0.5, None, None, 1)
+    assert mean_of([], (0.0, 1.0)) is None
 
 
 def test_chance_is_no_difference(postgresql: str) -> None:

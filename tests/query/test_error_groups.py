@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -202,6 +203,24 @@ CASES = {
         [("shop.app", "E: x")],
     ),
     "a circle has no beginning": ([], [_span(1, 2, 0, 1), _span(2, 1, 0, 1)], _places((1, 2), (2, 1)), []),
+    "a server's log of an error that a trace has is not another": (
+        [replace(_log(None, 1.01, message="Exception in app"), trace_id=None, logger="server"), _log(1, 1)],
+        [],
+        _places((1, 0)),
+        [("operation 1", "E: x")],
+    ),
+    "a log of no trace at another time is one": (
+        [replace(_log(None, 3), trace_id=None, logger="server"), _log(1, 1)],
+        [],
+        _places((1, 0)),
+        [("operation 1", "E: x"), ("server", "E: x")],
+    ),
+    "a status is told": (
+        [],
+        [replace(_span(1, 0, 0, 1), status_message=None, error_type="401")],
+        _places((1, 0)),
+        [("operation 1", "status 401")],
+    ),
     "a log without a span is its logger's": ([_log(None, 1, None, "no 17")], [], [], [("shop.app", "no <n>")]),
 }
 

@@ -3,12 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import cast
 
 from ganglion_query.answers.calls import find_calls
 from ganglion_query.answers.contrast import contrast
 from ganglion_query.answers.estimates import Estimate, ValueGroup, mean_of, quantile_of, share_of
 from ganglion_query.answers.period import Period
+from ganglion_query.intervals import Interval
 from ganglion_query.reader import Reader, Session, scores
 from ganglion_query.reader import comparison as rows
 from ganglion_query.reader.comparison import ValueRow
@@ -18,6 +20,7 @@ from ganglion_query.reader.resources import ResourceRow, resources
 __all__ = ["Comparison", "Estimate", "ValueGroup", "compare"]
 
 _MOST = 100_000
+_COSTS = (0.0, inf)
 _PLACES = ("attributes", "resource", "context", "metrics")
 _VALUES_SHOWN = 3
 _OF_REQUEST = {"service", "operation", "user_id", "tenant_id", "session_id"}
@@ -241,7 +244,7 @@ def _group(value: str, some: Sequence[RequestRow], told: _Told) -> ValueGroup:
         p50_ms=quantile_of(durations, 0.5),
         p95_ms=quantile_of(durations, 0.95),
         error_rate=share_of(sum(row.failed for row in some), len(some)),
-        cost_usd=mean_of(costs),
+        cost_usd=mean_of(costs, _COSTS),
         scores=_scores(some, told),
         first_seen=times[0].isoformat(),
         last_seen=times[-1].isoformat(),
@@ -249,9 +252,15 @@ def _group(value: str, some: Sequence[RequestRow], told: _Told) -> ValueGroup:
     )
 
 
+def _bounds(scores_: Sequence[float]) -> Interval:
+    """Return 0 and 1, as RAGAS has them, where nothing speaks against it."""
+    return (0.0, 1.0) if all(0 <= score <= 1 for score in scores_) else (-inf, inf)
+
+
 def _scores(some: Sequence[RequestRow], told: _Told) -> Mapping[str, Estimate]:
     found: defaultdict[str, list[float]] = defaultdict(list)
     for row in some:
         for name, score in told.scores.get(row.trace_id, {}).items():
             found[name].append(score)
-    return {name: estimate for name, scores_ in sorted(found.items()) if (estimate := mean_of(scores_))}
+    estimates = {name: mean_of(scores_, _bounds(scores_)) for name, scores_ in sorted(found.items())}
+    return {name: estimate for name, estimate in estimates.items() if estimate}

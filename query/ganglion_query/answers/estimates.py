@@ -44,9 +44,10 @@ def quantile_of(ordered: Sequence[float], share: float) -> Estimate | None:
     return _estimate(ordered, lambda: quantile(ordered, share), quantile_interval(ordered, share))
 
 
-def mean_of(values: Sequence[float]) -> Estimate | None:
-    """Estimate a mean; None of no values."""
-    return _estimate(values, lambda: fmean(values), mean_interval(values))
+def mean_of(values: Sequence[float], within: Interval) -> Estimate | None:
+    """Estimate a mean of values that lie `within` bounds, and so does their mean; None of no values."""
+    found = mean_interval(values)
+    return _estimate(values, lambda: fmean(values), found and (max(within[0], found[0]), min(within[1], found[1])))
 
 
 def share_of(successes: int, count: int) -> Estimate:

@@ -27,7 +27,7 @@ def error_lines(row: ErrorRow) -> Iterator[Text]:
     if row.trace_id:
         line.append(f"  trace={row.trace_id}", "dim")
     yield line
-    what = ": ".join(brief(text) for text in (row.message, row.error) if text)
+    what = ": ".join(brief(text.strip()) for text in (row.message, row.error) if text)
     if what:
         yield Text(f"    {what}", "red")
 
@@ -40,7 +40,7 @@ def list_lines(row: LogRow) -> Iterator[Text]:
         (f"{clean(row.level or ''):<8}", LEVEL_STYLES.get(row.level or "", "")),
         (f"  {clean(row.service_name)}" if row.service_name else "", "magenta"),
         (f"  {clean(row.logger)}" if row.logger else "", "cyan"),
-        f"  {brief(row.message or '')}",
+        f"  {brief((row.message or '').rstrip())}",
     )
     details = pairs({**row.context, **row.metrics}, _SHOWN)
     line.append(f"  {details}" if details else "", "dim")
