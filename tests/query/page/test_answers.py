@@ -65,6 +65,7 @@ async def test_a_setting_is_compared(visitor: Visitor, stack: Stack) -> None:
     await expect(page.get_by_test_id("verdict")).to_contain_text("chunk_size")
     for value in ("256", "512", "1024"):
         await expect(page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=value))).to_be_visible()
+    await expect(page.get_by_test_id("left-out")).to_contain_text("Compared: POST /help of web-shop.")
     await page.get_by_role("link", name="1024").click()
     await expect(page).to_have_url(re.compile(r"where=chunk_size%3D1024"))
     await expect(page.get_by_test_id("trace-row").first).to_be_visible()

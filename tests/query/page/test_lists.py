@@ -95,11 +95,11 @@ async def test_a_list_is_walked_by_keys(visitor: Visitor, stack: Stack) -> None:
 
 async def test_a_list_goes_on_while_one_scrolls(visitor: Visitor, stack: Stack) -> None:
     page = await opened(visitor, stack, "/logs?since=7d&service=rag-service")
-    await expect(page.get_by_text("100 logs, and more")).to_be_visible()
+    await expect(page.get_by_text("100+ logs")).to_be_visible()
     table = page.get_by_role("table", name="Logs")
     for number in (200, 300):
         await table.evaluate("(table) => table.scrollTo(0, table.scrollHeight)")
-        await expect(page.get_by_text(f"{number} logs, and more")).to_be_visible()
+        await expect(page.get_by_text(f"{number}+ logs")).to_be_visible()
     assert await page.get_by_test_id("log-row").count() < 80
 
 
@@ -150,6 +150,18 @@ async def test_an_id_leads_to_its_trace_from_anywhere(visitor: Visitor, stack: S
         await page.goto(f"{stack.url}/search")
 
 
+async def test_an_id_of_a_request_may_look_like_that_of_a_trace(visitor: Visitor, stack: Stack) -> None:
+    request = uuid4().hex
+    await store(
+        stack.dsn, Sent("web-shop", logs=[log("asked", at=datetime.now(UTC), trace_id=SLOW, request_id=request)])
+    )
+    page = await opened(visitor, stack, "/")
+    await page.keyboard.press("/")
+    await page.keyboard.type(request)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(f"/trace/{SLOW}"))
+
+
 async def test_what_is_not_there_and_what_is_wrong_are_said(visitor: Visitor, stack: Stack) -> None:
     visitor.expect("status of 422")
     page = await opened(visitor, stack, "/search?user=nobody")
@@ -159,6 +171,10 @@ async def test_what_is_not_there_and_what_is_wrong_are_said(visitor: Visitor, st
 
     await page.goto(f"{stack.url}/search?min_duration=soon")
     await expect(page.get_by_role("alert")).to_contain_text("'soon' is not a length of time")
+
+    await page.goto(f"{stack.url}/trace/xyz")
+    await expect(page.get_by_role("alert")).to_contain_text("Not a trace id")
+    await expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
 async def test_while_an_answer_is_on_its_way_the_page_says_so(visitor: Visitor, stack: Stack) -> None:

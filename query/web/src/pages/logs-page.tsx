@@ -42,7 +42,7 @@ export function LogsPage() {
     <Page
       title="Logs"
       full
-      about={found.data && `${plural(items.length, "log")}${found.hasNextPage ? ", and more" : ""}`}
+      about={found.data && (found.hasNextPage ? `${count(items.length)}+ logs` : plural(items.length, "log"))}
       actions={<Live tailing={tailing} />}
     >
       <LogFilters />
@@ -208,7 +208,8 @@ const LONGEST_TOLD = 80;
 
 /** The first of what the log tells besides its message. */
 function Told({ log }: { log: LogRow }) {
-  const all = Object.entries({ ...log.context, ...log.metrics });
+  const { duration_ms: _, ...metrics } = log.metrics;
+  const all = Object.entries({ ...log.context, ...metrics });
   return all.slice(0, MOST_TOLD).map(([name, value]) => (
     <span key={name} className={css.told}>
       <span className="soft">{name}=</span>
@@ -246,7 +247,7 @@ function Log({ log, open, onToggle }: { log: LogRow; open: boolean; onToggle: ()
         <span role="cell" className={css.message}>
           {log.message}
           {log.error && log.error !== log.message && <span className={css.error}> {log.error}</span>}
-          {log.duration_ms !== null && <span className="soft"> {duration(log.duration_ms)}</span>}
+          {log.duration_ms !== null && <span className={css.took}> {duration(log.duration_ms)}</span>}
           <Told log={log} />
         </span>
         <span role="cell" className="num">

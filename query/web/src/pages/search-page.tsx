@@ -8,7 +8,7 @@ import { ChoiceFilter, Filters, TextFilter, WhereFilter } from "~/parts/filters"
 import { List } from "~/parts/list";
 import { Page } from "~/parts/page";
 import { Empty, Failure, SkeletonRows } from "~/parts/states";
-import { clock, compact, day, dollars, duration, plural } from "~/state/format";
+import { clock, compact, count, day, dollars, duration, plural } from "~/state/format";
 import { useHref, useRange, useUrl } from "~/state/url";
 import { hueOf } from "~/timeline/colors";
 import css from "./search.module.css";
@@ -44,7 +44,9 @@ export function SearchPage() {
     <Page
       title="Traces"
       full
-      about={found.data && `${plural(items.length, "trace")}${found.hasNextPage ? ", and more" : ""}`}
+      about={
+        found.data && (found.hasNextPage ? `${count(items.length)}+ traces` : plural(items.length, "trace"))
+      }
       actions={<Order value={order} />}
     >
       <SearchFilters />

@@ -22,7 +22,8 @@ export function Jump() {
       return;
     }
     setBusy(true);
-    const trace = TRACE_ID.test(text) ? text.toLowerCase().replaceAll("-", "") : await traceOf(text);
+    const trace =
+      (await traceOf(text)) ?? (TRACE_ID.test(text) ? text.toLowerCase().replaceAll("-", "") : null);
     setBusy(false);
     navigate(trace ? href(`/trace/${trace}`) : href("/logs", { search: text }));
     field.current?.blur();
@@ -46,6 +47,7 @@ export function Jump() {
   );
 }
 
+/** Ids of requests may look like those of traces. */
 async function traceOf(request: string): Promise<string | null> {
   if (/\s/.test(request)) {
     return null;

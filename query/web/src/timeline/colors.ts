@@ -1,6 +1,8 @@
 /** Colours of services, and tokens as canvases need them. */
 
-const HUES = 10;
+// Those close to the red of failures and to grey come last.
+const HUES = [0, 1, 2, 3, 4, 6, 8, 5, 9, 7];
+const FIRST = 6;
 
 export function hueOf(services: readonly string[], service: string | null): string {
   const hue = service === null ? undefined : huesOf(services).get(service);
@@ -17,12 +19,12 @@ function huesOf(services: readonly string[]): ReadonlyMap<string, number> {
   }
   const hues = new Map<string, number>();
   for (const service of [...services].sort()) {
-    const taken = new Set(hues.size < HUES ? hues.values() : []);
-    let hue = hash(service) % HUES;
-    while (taken.has(hue)) {
-      hue = (hue + 1) % HUES;
+    const taken = new Set(hues.size < HUES.length ? hues.values() : []);
+    let place = hash(service) % FIRST;
+    while (taken.has(HUES[place] ?? 0)) {
+      place = (place + 1) % HUES.length;
     }
-    hues.set(service, hue);
+    hues.set(service, HUES[place] ?? 0);
   }
   known.set(services, hues);
   return hues;
