@@ -22,8 +22,10 @@ class _Explaining(Session):
 
     plans: list[str] = []  # noqa: RUF012
 
-    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> list[R]:
-        del row, often
+    def rows(
+        self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False, by_id: bool = False
+    ) -> list[R]:
+        del row, often, by_id
         self._explain(query, arguments)
         return []
 
