@@ -108,6 +108,20 @@ def test_errors_that_rise_or_fall(postgresql: str) -> None:
     assert minutes_ago(30) < rising.rising_since < minutes_ago(27)
 
 
+def test_a_burst_rises_since_its_first_error(postgresql: str) -> None:
+    burst = asked(20, minutes_ago(1.01), minutes_ago(1), seed=2, error="UpError: x")
+    keep(
+        postgresql,
+        *asked(100, minutes_ago(60), NOW),
+        *asked(1, minutes_ago(40), NOW, seed=3, error="UpError: x"),
+        *burst,
+    )
+    (group,) = _groups(postgresql).groups
+    assert (group.trend, group.before, group.count) == ("rising", 1, 20)
+    assert group.rising_since is not None
+    assert minutes_ago(1.01) <= group.rising_since < minutes_ago(1)
+
+
 def test_errors_of_one_service_or_user(postgresql: str) -> None:
     keep(
         postgresql,

@@ -35,7 +35,8 @@ class ErrorGroup:
 
     `origin`: service and operation in which the first error of a trace in causal order arose, most often. `before`
     counts the same time before the period; `first_seen` is the first of both, `rising_since` the first from which on a
-    rising one is more frequent. `new_versions` came with it. `trace_ids` are the newest.
+    rising one is more frequent, of the period where that is not sure. `new_versions` came with it.
+    `trace_ids` are the newest.
     """
 
     fingerprint: str
@@ -158,7 +159,7 @@ def _group(
         services=dict(Counter(failure.service or "" for failure in failures).most_common()),
         common=all_[0].over_represented(set(traces)),
         trace_ids=traces[:_EXAMPLES],
-        rising_since=_rising_since(times) if trend == "rising" else None,
+        rising_since=(_rising_since(times) or newest[-1].timestamp) if trend == "rising" else None,
         new_versions=_new_versions(set(traces), _service(failures), all_) if trend in {"new", "rising"} else (),
     )
 
