@@ -86,6 +86,16 @@ def test_answers_hold_what_is_stored(shop: Serving) -> None:
     assert shop.get("/api/v1/traces", min_duration="2s").json()["items"] == []
 
 
+def test_a_trace_is_found_whenever_it_was(postgresql: str) -> None:
+    at = datetime.now(UTC) - timedelta(days=3)
+    telling = log("answered", 1, at=at, numbers={"cost_usd": 0.5})
+    asyncio.run(store(postgresql, Sent("shop", [span("POST /ask", 1, at=at, ms=9)], [telling]), received_at=at))
+    with served(postgresql) as serving:
+        assert serving.get("/api/v1/costs", trace=TRACE_ID).json()["usd"] == 0.5
+        assert len(serving.get("/api/v1/logs", trace=TRACE_ID).json()["items"]) == 1
+        assert serving.get("/api/v1/logs", trace=TRACE_ID, since="1h").json()["items"] == []
+
+
 def test_pages_follow_each_other(shop: Serving) -> None:
     first = shop.get("/api/v1/logs", limit=1).json()
     second = shop.get("/api/v1/logs", limit=1, cursor=first["next"]).json()

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-__all__ = ["Period"]
+if TYPE_CHECKING:
+    from ganglion_query.reader import Reader
+
+__all__ = ["Period", "period_of_trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +20,14 @@ class Period:
     @property
     def length(self) -> timedelta:
         return self.until - self.since
+
+
+def period_of_trace(reader: "Reader", trace_id: str) -> Period | None:
+    """Return the time in which spans and logs of a trace began, None if there is none.
+
+    Raises:
+        ValueError: `trace_id` is not one.
+        ReaderError: the database cannot be asked.
+    """
+    times = reader.trace_times(trace_id)
+    return None if times is None else Period(times[0], times[1] + timedelta(seconds=1))

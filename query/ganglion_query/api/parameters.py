@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator
 
-from ganglion_query.answers.period import Period
+from ganglion_query.answers.period import Period, period_of_trace
 from ganglion_query.answers.search import TraceFilter
 from ganglion_query.api.problems import WrongParameterError, blaming
 from ganglion_query.conditions import parse_condition
@@ -21,7 +21,9 @@ __all__ = [
     "Asking",
     "Cursor",
     "LastDay",
+    "LastDayOrTrace",
     "LastHour",
+    "LastHourOrTrace",
     "LastWeek",
     "Limit",
     "Logs",
@@ -121,6 +123,27 @@ def _period(default: str) -> Callable[..., Coroutine[Any, Any, Period]]:
 LastHour = Annotated[Period, Depends(_period("1h"))]
 LastDay = Annotated[Period, Depends(_period("24h"))]
 LastWeek = Annotated[Period, Depends(_period("7d"))]
+
+
+def _own(reader: Reader, request: Request, period: Period) -> Period:
+    """Return all the time of the trace that is asked about, unless one was asked for."""
+    asked = request.query_params
+    if "trace" not in asked or "since" in asked or "until" in asked:
+        return period
+    with blaming("trace"):
+        return period_of_trace(reader, asked["trace"]) or period
+
+
+def _day_or_trace(reader: Asking, request: Request, period: LastDay) -> Period:
+    return _own(reader, request, period)
+
+
+def _hour_or_trace(reader: Asking, request: Request, period: LastHour) -> Period:
+    return _own(reader, request, period)
+
+
+LastDayOrTrace = Annotated[Period, Depends(_day_or_trace)]
+LastHourOrTrace = Annotated[Period, Depends(_hour_or_trace)]
 
 
 def _conditions(where: list[str] | None) -> tuple[Condition, ...]:

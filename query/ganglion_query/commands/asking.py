@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from ganglion_collector.terminal import Exit, console, fail, print_json
 
-from ganglion_query.answers.period import Period
+from ganglion_query.answers.period import Period, period_of_trace
 from ganglion_query.cursors import FOREIGN
 from ganglion_query.model import LEVELS, Condition, parse_trace_id
 from ganglion_query.times import LOCAL, parse_length, parse_time
@@ -126,8 +126,7 @@ def period_of(reader: "Reader", trace: str | None, since: str | None, until: str
     """Return the time that was asked for; of a trace all of its own, if nothing was."""
     if trace is None or since is not None or until != "now":
         return period(since or "24h", until)
-    times = reader.trace_times(trace)
-    return period("24h", until) if times is None else Period(times[0], times[1] + timedelta(seconds=1))
+    return period_of_trace(reader, trace) or period("24h", until)
 
 
 def length(text: str, option: str) -> timedelta:

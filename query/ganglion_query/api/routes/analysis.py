@@ -24,6 +24,7 @@ from ganglion_query.answers.quality import Quality
 from ganglion_query.api.parameters import (
     Asking,
     LastDay,
+    LastDayOrTrace,
     LastHour,
     LastWeek,
     Limit,
@@ -110,7 +111,7 @@ def quality(reader: Asking, period: LastWeek, service: Text = None) -> Quality:
 
 
 @answers(router, "/costs")
-def costs(reader: Asking, period: LastDay, by: By = "model", trace: Text = None, limit: Limit = 50) -> Costs:
+def costs(reader: Asking, period: LastDayOrTrace, by: By = "model", trace: Text = None, limit: Limit = 50) -> Costs:
     """Tell what models cost, by user, tenant, model, layer, service or request."""
     with blaming("trace"):
         trace_id = None if trace is None else parse_trace_id(trace)

@@ -11,7 +11,7 @@ from ganglion_query.answers import log_search
 from ganglion_query.answers.error_groups import ErrorGroups
 from ganglion_query.answers.log_search import ErrorFilter, ErrorPage, LogPage
 from ganglion_query.answers.tail import Tail
-from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHour, Limit, Logs, Text, listing
+from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHourOrTrace, Limit, Logs, Text, listing
 from ganglion_query.api.routing import answers, new_router
 from ganglion_query.api.stream import TailRoom, TailStream
 
@@ -28,7 +28,9 @@ _TOLD: dict[int | str, dict[str, Any]] = {
 
 
 @answers(router, "/logs")
-def search_logs(reader: Asking, wanted: Logs, period: LastHour, limit: Limit = 100, cursor: Cursor = None) -> LogPage:
+def search_logs(
+    reader: Asking, wanted: Logs, period: LastHourOrTrace, limit: Limit = 100, cursor: Cursor = None
+) -> LogPage:
     """List logs, newest first."""
     with listing():
         return log_search.search_logs(reader, replace(wanted, since=period.since, until=period.until), limit, cursor)
