@@ -35,8 +35,7 @@ class ErrorGroup:
 
     `origin`: service and operation in which the first error of a trace in causal order arose, most often. `before`
     counts the same time before the period; `first_seen` is the first of both, `rising_since` the first from which on a
-    rising one is more frequent, of the period where that is not sure. `new_versions` came with it.
-    `trace_ids` are the newest.
+    rising one is more frequent. `new_versions` came with it. `trace_ids` are the newest.
     """
 
     fingerprint: str
