@@ -45,6 +45,7 @@ class SpentLog(Protocol):
 # Where langsmith's, OpenLLMetry's and OpenInference's users say it themselves, which wins.
 _GIVEN = ("langsmith.metadata.", "traceloop.association.properties.")
 _WHOLE = ("langsmith.usage_metadata", *(f"{prefix}usage_metadata" for prefix in _GIVEN))
+_SAID = frozenset({"metadata", *(f"{prefix}{name}" for prefix in _GIVEN for name in ("ls_provider", "ls_model_name"))})
 TELLING = USAGE | {*_WHOLE}
 """Attributes that tell tokens or a cost."""
 
@@ -170,6 +171,8 @@ def cost_of_usage(
 
 
 def _given(attributes: Mapping[str, Any], name: str) -> str:
+    if _SAID.isdisjoint(attributes):
+        return ""
     metadata = _parsed(attributes.get("metadata"))
     more = cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
     said = [attributes.get(f"{prefix}{name}") for prefix in _GIVEN] + [more.get(name)]

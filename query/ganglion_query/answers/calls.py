@@ -1,8 +1,8 @@
 """Calls of models in a period, each once, with what it cost and for whom: by the rule of `costs.trace_cost`."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,9 +83,11 @@ class _Trace:
     def __init__(self, places: Places, told: Mapping[str, _Told]) -> None:
         self.places = places
         absent = {span_id: one.parent for span_id, one in told.items() if span_id not in places.parents}
-        self._above = {**absent, **places.parents}
-        self.repeats_costs = repeating(self._above, [id_ for id_, one in told.items() if one.spent is not None])
-        self.repeats_tokens = repeating(self._above, [id_ for id_, one in told.items() if one.tokens])
+        self._above = {**absent, **places.parents} if absent else places.parents
+        costly = [span_id for span_id, one in told.items() if one.spent is not None]
+        telling = [span_id for span_id, one in told.items() if one.tokens]
+        self.repeats_costs = repeating(self._above, costly)
+        self.repeats_tokens = self.repeats_costs if telling == costly else repeating(self._above, telling)
 
     def nearest(self, said: Mapping[str, str], span_id: str) -> str | None:
         """Return what a span says, or the nearest above it that does."""
@@ -129,15 +131,12 @@ def find_calls(session: Session, period: Period, trace_id: str | None, most: int
     return FoundCalls(within, len(usages) == most or len(logs) == most)
 
 
-def _calls(session: Session, told: Mapping[_Key, _Told], wanted: rows.Wanted) -> Iterator[Call]:
+def _calls(session: Session, told: Mapping[_Key, _Told], wanted: rows.Wanted) -> list[Call]:
     traces = _traces(session, told, wanted)
-    kept = {key: traces[key[0]] for key, one in told.items() if _is_own(key[1], one, traces[key[0]])}
-    names = _names(session, {trace_id: trace for (trace_id, _), trace in kept.items()}, wanted)
-    for (trace_id, span_id), trace in kept.items():
-        one = told[trace_id, span_id]
-        spent = None if span_id in trace.repeats_costs else one.spent
-        tokens = 0 if span_id in trace.repeats_tokens else one.tokens
-        yield _call(one, (trace_id, span_id), trace, names[trace_id], spent, tokens)
+    calls = [_call(one, key, traces[key[0]]) for key, one in told.items() if _is_own(key[1], one, traces[key[0]])]
+    nameless = {call.trace_id for call in calls if call.user_id is None or call.tenant_id is None}
+    names = _names(session, {id_: trace for id_, trace in traces.items() if id_ in nameless}, wanted)
+    return [_named(call, *names[call.trace_id]) if call.trace_id in names else call for call in calls]
 
 
 def _traces(session: Session, told: Mapping[_Key, _Told], wanted: rows.Wanted) -> dict[str, _Trace]:
@@ -163,24 +162,26 @@ def _names(session: Session, traces: Mapping[str, _Trace], wanted: rows.Wanted) 
     return {trace_id: name or people.get(trace_id, (None, None)) for trace_id, name in names.items()}
 
 
-def _call(one: _Told, key: _Key, trace: _Trace, names: _Names, spent: Spent | None, tokens: int) -> Call:
-    usage, logs = one.usage, one.logs
-    trace_id, span_id = key
-    places = trace.places
-    user, tenant = names
+def _call(one: _Told, key: _Key, trace: _Trace) -> Call:
+    (trace_id, span_id), usage, logs, places = key, one.usage, one.logs, trace.places
+    spent = None if span_id in trace.repeats_costs else one.spent
     models = models_of(usage.attributes) if usage else []
     return Call(
         trace_id=trace_id,
         time=usage.start_time if usage else min(log.timestamp for log in logs),
         usd=spent.usd if spent else None,
         is_computed=spent is not None and spent.is_computed,
-        tokens=tokens,
+        tokens=0 if span_id in trace.repeats_tokens else one.tokens,
         model=_first([*models, *(log.model for log in logs)]),
         service=_first([usage.service_name if usage else None, *(log.service_name for log in logs)]),
         layer=trace.nearest(places.layers, span_id) or _first(log.layer for log in logs),
-        user_id=trace.nearest(places.users, span_id) or _first(log.user_id for log in logs) or user,
-        tenant_id=trace.nearest(places.tenants, span_id) or _first(log.tenant_id for log in logs) or tenant,
+        user_id=trace.nearest(places.users, span_id) or _first(log.user_id for log in logs),
+        tenant_id=trace.nearest(places.tenants, span_id) or _first(log.tenant_id for log in logs),
     )
+
+
+def _named(call: Call, user: str | None, tenant: str | None) -> Call:
+    return replace(call, user_id=call.user_id or user, tenant_id=call.tenant_id or tenant)
 
 
 def _of_log(log: CostLogRow) -> Call:
