@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Page, expect
@@ -69,6 +70,17 @@ async def test_a_setting_is_compared(visitor: Visitor, stack: Stack) -> None:
     await page.get_by_role("link", name="1024").click()
     await expect(page).to_have_url(re.compile(r"where=chunk_size%3D1024"))
     await expect(page.get_by_test_id("trace-row").first).to_be_visible()
+
+
+async def test_a_chart_spans_the_time_that_was_asked_for(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack, "/quality?since=30d")
+    plot = page.get_by_test_id("score-trend").filter(has_text="faithfulness").locator(".u-over")
+    box = await plot.bounding_box()
+    assert box is not None
+    await plot.click(position={"x": box["width"] * 27 / 30, "y": box["height"] / 2})
+    await expect(page).to_have_url(re.compile(r"/search\?since="))
+    since = datetime.fromisoformat(parse_qs(urlsplit(page.url).query)["since"][0])
+    assert timedelta(days=2) < datetime.now(UTC) - since < timedelta(days=4)
 
 
 async def test_the_moment_quality_fell_is_named(visitor: Visitor, stack: Stack) -> None:
