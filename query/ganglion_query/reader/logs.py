@@ -75,6 +75,8 @@ _SPAN_ERRORS_AFTER = sql.SQL(
     "s.start_time <= %(after)s AND (s.start_time < %(after)s OR 'span ' || s.ctid::text < %(place)s)"
 )
 
+_TOLD_BEFORE, _TOLD_AFTER = timedelta(hours=1), timedelta(days=1)
+
 # Logs come newest first from ever longer spans of time, so that a short answer does not cost a scan of the day.
 _WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1), timedelta(days=4))
 
@@ -89,9 +91,27 @@ def errors(
     if after is not None:
         arguments["after"], arguments["place"] = after
         of_logs, of_spans = _both(of_logs, _LOG_ERRORS_AFTER), _both(of_spans, _SPAN_ERRORS_AFTER)
-    whose = {name: arguments[name] for name in ("user", "tenant", "service")}
-    told = {"told_logs": where("l", "timestamp", whose), "told_spans": where("c", "start_time", whose)}
+    told = {"told_logs": _told("l", "timestamp", arguments), "told_spans": _told("c", "start_time", arguments)}
     return session.rows(PlacedError, _ERRORS.format(logs=of_logs, spans=of_spans, **told), arguments)
+
+
+def _told(alias: str, time: str, arguments: dict[str, Any]) -> sql.Composable:
+    """Return what must hold for a log or span to be told in place of a span of the period.
+
+    The times are the period's own, widened, so that no other partition is looked into.
+    """
+    since, until = arguments["since"], arguments["until"]
+    arguments["told_since"] = None if since is None else since - _TOLD_BEFORE
+    arguments["told_until"] = None if until is None else until + _TOLD_AFTER
+    parts: list[sql.Composable] = [
+        where(alias, time, {name: arguments[name] for name in ("user", "tenant", "service")})
+    ]
+    column = sql.Identifier(alias, time)
+    if since is not None:
+        parts.append(sql.SQL("{} >= %(told_since)s").format(column))
+    if until is not None:
+        parts.append(sql.SQL("{} < %(told_until)s").format(column))
+    return sql.SQL(" AND ").join(parts)
 
 
 def _both(one: sql.Composable, other: sql.Composable) -> sql.Composable:
