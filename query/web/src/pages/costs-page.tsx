@@ -22,13 +22,15 @@ const BY = [
 export function CostsPage() {
   const url = useUrl();
   const trace = url.get("trace");
-  const range = useRange(trace ? "30d" : "24h");
+  const range = useRange("24h");
+  // Without a time asked for, that of the trace.
+  const whole = trace !== "" && !url.get("since") && !url.get("until");
   const by = (url.get("by") || "model") as CostBy;
-  const found = useAnswer<Costs>("/costs", { by, trace }, { range });
+  const found = useAnswer<Costs>("/costs", { by, trace }, whole ? {} : { range });
   return (
     <Page
       title="Costs"
-      about={describe(range, new Date())}
+      about={whole ? `Trace ${shortId(trace)}` : describe(range, new Date())}
       actions={<Segments name="by" label="By" choices={BY} />}
     >
       <Answer of={found}>{(costs) => <Loaded costs={costs} />}</Answer>

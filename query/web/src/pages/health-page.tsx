@@ -1,3 +1,4 @@
+import { CircleMinus } from "lucide-react";
 import { Link } from "react-router";
 import { useAnswer } from "~/api/queries";
 import type { Health, Part, ServiceHealth } from "~/api/types";
@@ -30,11 +31,14 @@ export function HealthPage() {
   );
 }
 
+const OFF = { icon: CircleMinus, tone: "soft" };
+
 function OnePart({ part }: { part: Part }) {
-  const { icon: Icon, tone } = STATES[part.state];
+  const off = part.detail.startsWith("switched off");
+  const { icon: Icon, tone } = off ? OFF : STATES[part.state];
   return (
     <li className={`card ${css.part}`} data-tone={tone}>
-      <Icon size={18} className={tone} role="img" aria-label={part.state} />
+      <Icon size={18} className={tone} role="img" aria-label={off ? "off" : part.state} />
       <div>
         <h2>{part.name}</h2>
         <p className="soft">{part.detail}</p>

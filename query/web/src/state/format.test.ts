@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, dollars, dollarsTick, duration, durationTick, link, percent, text } from "./format";
+import { ago, dollars, dollarsTick, duration, durationTick, link, percent, text, times } from "./format";
 
 describe("duration", () => {
   it.each([
@@ -59,6 +59,14 @@ it.each([
   [20, "$20"],
 ])("an axis says %s US dollars as %s", (usd, words) => {
   expect(dollarsTick(usd)).toBe(words);
+});
+
+it.each([
+  [1.84, "1.8"],
+  [9.96, "10"],
+  [1071.5, "1,072"],
+])("%s times is %s", (ratio, words) => {
+  expect(times(ratio)).toBe(words);
 });
 
 describe("link", () => {

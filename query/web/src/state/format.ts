@@ -77,6 +77,11 @@ export function percent(share: number | null | undefined): string {
   return `${value.toFixed(value < 1 ? 2 : value < 99 ? 1 : 2).replace(/\.?0+$/, "")} %`;
 }
 
+/** Return how many times as much: `1.8`, `44`. */
+export function times(ratio: number): string {
+  return ratio < 9.95 ? ratio.toFixed(1) : GROUPED.format(Math.round(ratio));
+}
+
 export function score(value: number): string {
   return value.toFixed(2);
 }

@@ -13,7 +13,7 @@ import {
 import { useState } from "react";
 import type { Explanation, Finding, MissingSpan, SpanComparison } from "~/api/types";
 import { Skeleton } from "~/parts/states";
-import { duration, moment, percent, plural } from "~/state/format";
+import { duration, moment, percent, plural, times } from "~/state/format";
 import type { Model } from "~/timeline/model";
 import css from "./explanation.module.css";
 
@@ -154,7 +154,7 @@ function Unusual({ spans, since, onShow }: UnusualProps) {
               <b>{duration(span.duration_ms)}</b>
               {span.times_usual !== null && span.times_usual >= 1.05 && (
                 <span className="chip" data-tone="warn">
-                  {span.times_usual.toFixed(span.times_usual < 100 ? 1 : 0)} ×
+                  {times(span.times_usual)} ×
                 </span>
               )}
             </span>
