@@ -115,7 +115,7 @@ def _error_of_span(span: FailedSpanRow) -> _Error:
 def _brief(text: str) -> str:
     """Return `text` without what varies, and its type without the module."""
     if text.isdecimal():  # as error.type the status of a response
-        return f"status {text}"
+        return f"HTTP {text}"
     kind = error_type(text)
     shown = template(text)
     full, colon, rest = shown.partition(":")

@@ -233,7 +233,7 @@ CASES = {
         [],
         [replace(_span(1, 0, 0, 1), status_message=None, error_type="401")],
         _places((1, 0)),
-        [("operation 1", "status 401")],
+        [("operation 1", "HTTP 401")],
     ),
     "a log without a span is its logger's": ([_log(None, 1, None, "no 17")], [], [], [("shop.app", "no <n>")]),
 }

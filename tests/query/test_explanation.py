@@ -241,6 +241,13 @@ def test_the_status_of_a_response_says_whether_it_failed(code: int | str, outcom
     assert found.first_error.span_id == "c"
 
 
+def test_an_error_that_is_a_status_alone_is_told_as_one() -> None:
+    rows = [*_ask(), span_row("d", "a", at=3, ms=1, name="GET", status="ERROR", attributes={"error.type": "401"})]
+    found = _explained(*rows, past=USUAL)
+    assert found.first_error is not None
+    assert found.first_error.title == "GET failed: HTTP 401"
+
+
 def test_an_error_of_a_log_alone_is_a_cause_too() -> None:
     found = _explained(
         *_ask(attributes={"http.status_code": "500"}), log_row("boom", "gone", at=20, level="CRITICAL"), past=USUAL

@@ -60,8 +60,9 @@ def _texts(bar: Bar) -> Iterator[str]:
 
 
 def _hinted(bar: Bar) -> Iterator[str]:
-    if kind := bar.span.attributes.get("error.type"):
-        yield str(kind)
+    kind = str(bar.span.attributes.get("error.type") or "")
+    if kind:  # of a response its status
+        yield f"HTTP {kind}" if kind.isdecimal() else kind
     if (code := status_code(bar.span)) >= 400:
         yield f"HTTP {code}"
 

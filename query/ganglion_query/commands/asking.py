@@ -122,11 +122,12 @@ def period(since: str, until: str) -> Period:
     return Period(begin, end)
 
 
-def period_of(reader: "Reader", trace: str | None, since: str | None, until: str) -> Period:
+def period_of(trace: str | None, since: str | None, until: str) -> Period:
     """Return the time that was asked for; of a trace all of its own, if nothing was."""
+    asked = period(since or "24h", until)
     if trace is None or since is not None or until != "now":
-        return period(since or "24h", until)
-    return period_of_trace(reader, trace) or period("24h", until)
+        return asked
+    return period_of_trace(reader(), trace) or asked
 
 
 def length(text: str, option: str) -> timedelta:

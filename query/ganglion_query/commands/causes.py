@@ -139,8 +139,8 @@ def cost(
     The most expensive first; ≈ marks what nobody said: list prices, by the tokens.
     """
     of = asking.trace_id(trace)
+    period = asking.period_of(of, since, until)
     reader = asking.reader()
-    period = asking.period_of(reader, of, since, until)
     from ganglion_query.answers.costs import costs  # noqa: PLC0415
 
     with asking.waiting("Adding up"):

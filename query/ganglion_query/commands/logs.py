@@ -120,14 +120,12 @@ def logs(  # noqa: PLR0913, PLR0917 (one for each option)
 ) -> None:
     """List logs, newest first."""
     trace_id = asking.trace_id(trace)
-    conditions, least = asking.conditions(where), asking.level(level)
-    reader = asking.reader()
-    period = asking.period_of(reader, trace_id, since, until)
+    period = asking.period_of(trace_id, since, until)
     wanted = LogFilter(
         user=user,
         tenant=tenant,
         service=service,
-        level=least,
+        level=asking.level(level),
         since=period.since,
         until=period.until,
         search=search,
@@ -135,8 +133,9 @@ def logs(  # noqa: PLR0913, PLR0917 (one for each option)
         request=request,
         trace=trace_id,
         logger=logger,
-        conditions=conditions,
+        conditions=asking.conditions(where),
     )
+    reader = asking.reader()
     from ganglion_query.answers.log_search import search_logs  # noqa: PLC0415
     from ganglion_query.render.logs import list_lines  # noqa: PLC0415
 
