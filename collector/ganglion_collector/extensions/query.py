@@ -24,15 +24,26 @@ from ganglion_collector.watched_file import WatchedFile
 __all__ = ["QueryConfig", "QueryTokenConfig", "factory", "is_loopback", "parse_tokens"]
 
 
+_LEAST_LENGTH = 16
+
+
 class QueryTokenConfig(Config):
     """One token and whose data its bearer may see."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    token: SecretStr = Field(min_length=16)
+    token: SecretStr
     """The token, as it is shown in `Authorization: Bearer <token>`; at least 16 characters, better 32 random ones."""
     tenants: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Only data of these tenants (`tenant.id`), kept apart by PostgreSQL; everybody's unless set."""
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr) -> SecretStr:
+        if len(token.get_secret_value()) < _LEAST_LENGTH:
+            empty = "" if token.get_secret_value() else "; it is empty: is its environment variable set?"
+            raise ValueError(f"a token has at least {_LEAST_LENGTH} characters{empty}")
+        return token
 
     @field_validator("tenants")
     @classmethod

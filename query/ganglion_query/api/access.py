@@ -99,9 +99,13 @@ class Guard:
             return problem(403, "pages of other sites may not ask")
         seen = self._callers.scope_of(headers.get("authorization"))
         if seen is None:
-            return problem(
-                401, "a token is needed: Authorization: Bearer <token>", headers={"www-authenticate": "Bearer"}
+            wanted = (
+                "the token is not one that is known here, or is not shown as a bearer token"
+                if "authorization" in headers
+                else "a token is needed"
             )
+            detail = f"{wanted}: Authorization: Bearer <token>"
+            return problem(401, detail, headers={"www-authenticate": "Bearer"})
         if self._inside >= _MOST_AT_ONCE:
             return problem(503, "too many questions at once; try again in a moment", headers={"retry-after": "2"})
         state = scope.setdefault("state", {})
