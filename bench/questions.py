@@ -115,7 +115,7 @@ def _of_requests(samples: Samples, day: Period) -> Iterator[Question]:
     yield Question("logs of a user in 24 h", USER, logs, day, f"logs?{_times(day)}&user={users[0]}")
     explained = [_ask(explanation.explain, one) for one in traces[:20]]
     before = Period(day.since - _DAY, day.until)
-    yield Question("explain", HOUR, explained, before, f"traces/{traces[0]}/explanation")
+    yield Question("explain", None, explained, before, f"traces/{traces[0]}/explanation")
 
 
 def _of_time(samples: Samples, day: Period) -> Iterator[Question]:
@@ -130,7 +130,7 @@ def _of_time(samples: Samples, day: Period) -> Iterator[Question]:
     yield Question("an hour, errors", HOUR, failed, day, f"errors?{_times(hours[0])}")
     views = [_ask(overview.overview, one) for one in hours]
     yield Question("overview of an hour", HOUR, views, day, f"overview?{_times(hours[0])}")
-    yield Question("overview of a day", HOUR, [_ask(overview.overview, day)] * 5, day, f"overview?{_times(day)}")
+    yield Question("overview of a day", None, [_ask(overview.overview, day)] * 5, day, f"overview?{_times(day)}")
     yield Question("tail, one look", USER, [_look] * len(hours), _today())
 
 
@@ -169,30 +169,30 @@ def _of_traces(samples: Samples, day: Period, whole: Period) -> Iterator[Questio
         "metrics.tokens>900": search.TraceFilter(day, conditions=[Condition("metrics.tokens", ">", "900")]),
     }
     for name, wanted in filters.items():
-        yield Question(f"search in 24 h, {name}", HOUR, [_ask(search.search_traces, wanted)] * 5, day)
+        yield Question(f"search in 24 h, {name}", None, [_ask(search.search_traces, wanted)] * 5, day)
     of_users = [_ask(search.search_traces, search.TraceFilter(day, user=one)) for one in users]
-    yield Question("search in 24 h, of a user", HOUR, of_users, day)
+    yield Question("search in 24 h, of a user", None, of_users, day)
     criteria = [SpanCriteria(since=one.since, until=one.until, service="rag-service") for one in hours]
     found = [_ask(jaeger.traces, TraceQuery(one, 20)) for one in criteria]
-    yield Question("Jaeger, 20 traces of a service", HOUR, found, day)
-    yield Question("Jaeger, operations", HOUR, [_ask(jaeger.operations, "rag-service")] * 5, whole)
-    yield Question("services", HOUR, [_ask(catalogue.services)] * 5, whole, "services")
+    yield Question("Jaeger, 20 traces of a service", None, found, day)
+    yield Question("Jaeger, operations", None, [_ask(jaeger.operations, "rag-service")] * 5, whole)
+    yield Question("services", None, [_ask(catalogue.services)] * 5, whole, "services")
 
 
 def _of_causes(samples: Samples, day: Period, whole: Period) -> Iterator[Question]:
     spent = [_ask(costs.costs, "user", day)] * 5
-    yield Question("costs of a day by user", HOUR, spent, day, f"costs?{_times(day)}&by=user")
+    yield Question("costs of a day by user", None, spent, day, f"costs?{_times(day)}&by=user")
     groups = [_ask(error_groups.error_groups, one) for one in samples.hours[:10]]
-    yield Question("error groups of an hour", HOUR, groups, day)
+    yield Question("error groups of an hour", None, groups, day)
     groups = [_ask(error_groups.error_groups, day)] * 3
     yield Question("error groups of a day", None, groups, day, f"errors/groups?{_times(day)}")
     moments = [one.since for one in samples.hours[:10]]
     changed = [_ask(changes.changes, at, timedelta(minutes=30)) for at in moments]
-    yield Question("changes, half an hour each side", HOUR, changed, day)
+    yield Question("changes, half an hour each side", None, changed, day)
     compared = [_ask(comparison.compare, "chunk_size", day)] * 3
     yield Question("compare chunk_size in 24 h", None, compared, day, f"comparison?{_times(day)}&by=chunk_size")
     week = Period(max(whole.since, day.until - timedelta(days=7)), day.until)
-    yield Question("quality of seven days", HOUR, [_ask(quality.quality, week)] * 5, week, f"quality?{_times(week)}")
+    yield Question("quality of seven days", None, [_ask(quality.quality, week)] * 5, week, f"quality?{_times(week)}")
 
 
 def _ask(function: Callable[..., Any], *arguments: Any) -> Call:
