@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from ganglion_query.answers.log_search import list_errors
 from ganglion_query.answers.period import Period
+from ganglion_query.reader.logs import ErrorFilter
+from psycopg.conninfo import make_conninfo
 
 from bench.history import History, fill_history
 from bench.plans import Statement, cold_reads, explained
@@ -31,6 +34,7 @@ class Told:
     def __init__(self, dsn: str, history: History) -> None:
         self.dsn = dsn
         self._whole = Period(history.since, history.until)
+        self.incident = Period(history.incident, history.incident + timedelta(minutes=40))
         old = (history.since + 2 * _DAY).replace(hour=0)
         days = {"newest": Period(history.until - _DAY, history.until), "old": Period(old, old + _DAY)}
         self._questions = {
@@ -80,6 +84,14 @@ def test_every_partition_is_read_by_the_index_for_it(told: Told, name: str, tabl
     assert reads
     for read in reads:
         assert any(one.endswith(index) for one in read.indexes), "\n".join(one.text() for one in statements)
+
+
+def test_errors_are_matched_within_their_time_however_they_are_joined(told: Told) -> None:
+    asked = told.incident
+    with explained(make_conninfo(told.dsn, options="-c enable_nestloop=off")) as (reader, statements):
+        page = list_errors(reader, ErrorFilter(since=asked.since, until=asked.until))
+    assert page.items
+    assert not cold_reads(statements, asked), "\n".join(one.text() for one in statements)
 
 
 def test_scan_of_everything_is_seen(told: Told) -> None:
