@@ -230,6 +230,7 @@ def test_a_run_too_old_for_langsmith_takes_no_other_with_it(rig: Rig) -> None:
     assert rig.trees(old) == []
 
 
+@pytest.mark.timeout(90)
 def test_every_acknowledged_span_is_one_run_whatever_is_killed(tmp_path: Path) -> None:
     with LangSmithServer() as server:
         verdict = kill_under_load(tmp_path, server, kills=6, seed=2)

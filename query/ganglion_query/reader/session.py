@@ -4,6 +4,7 @@ What tenants a reader may see is decided by PostgreSQL (row-level security), not
 """
 
 import json
+import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -139,7 +140,7 @@ class Database:
             "tenants": _array(self.scope.tenants or ()),
             "role": self.scope.role,
         }
-        row = connection.execute(_BEGIN, arguments).fetchone()
+        row = connection.execute(_BEGIN, arguments, prepare=True).fetchone()
         if self.scope.tenants is not None and (row is None or row[2] is None):
             raise ReaderError(
                 f"the database has no role {self.scope.role} that may read here, so nobody's data can be kept apart; "
@@ -149,6 +150,8 @@ class Database:
 
 def _configure(connection: psycopg.Connection) -> None:
     connection.read_only = True
+    # Only what says so is prepared: a plan that is kept knows neither the words nor the times that are asked for.
+    connection.prepare_threshold = sys.maxsize
     set_json_loads(_parsed, connection)
 
 
