@@ -158,10 +158,10 @@ def wait_for_logs(service: str, since: str, count: int) -> int:
 
 
 def wait_for_trace(trace_id: str, *, spans: int, logs: int, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return what `ganglion trace --json` tells as soon as it holds at least that many spans and logs."""
+    """Return what `ganglion trace --json --full` tells as soon as it holds at least that many spans and logs."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        answer = ganglion("trace", trace_id, "--json", environ=environ)
+        answer = ganglion("trace", trace_id, "--json", "--full", environ=environ)
         found: dict[str, Any] = json.loads(answer.stdout) if answer.returncode == 0 else {}
         if len(found.get("spans", ())) >= spans and len(found.get("logs", ())) >= logs:
             return found

@@ -182,7 +182,7 @@ def plan(dsn: str, role: str, query: LiteralString) -> str:
     [
         ("SELECT * FROM logs WHERE trace_id = gen_random_uuid()", "trace_id_idx"),
         ("SELECT * FROM spans WHERE trace_id = '4bf92f3577b34da6a3ce929d0e0e4736'", "pkey"),
-        ("SELECT * FROM logs WHERE user_id = 'u' ORDER BY timestamp DESC LIMIT 10", "user_id_timestamp_idx"),
+        ("SELECT * FROM logs WHERE user_id = 'u' ORDER BY timestamp DESC LIMIT 10", "user_id_idx"),
         ("SELECT * FROM logs WHERE timestamp > now() - interval '1 hour'", "timestamp_idx"),
         ("SELECT * FROM spans WHERE duration_ms >= 5000", "duration_ms_idx"),
         ("SELECT * FROM logs WHERE level IN ('ERROR') AND timestamp > now() - interval '1 day'", "level_timestamp_idx"),
