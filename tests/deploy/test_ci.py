@@ -9,7 +9,9 @@ import pytest
 from tests.deploy.receivers import SHIPPED
 
 RUN = SHIPPED.parent / ".ci/run"
-PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager", "amtool")
+PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager", "amtool", "chromium")
+PACKAGES = "prometheus prometheus-alertmanager chromium fonts-dejavu-core"
+SERVERS = ("prometheus", "prometheus-alertmanager")
 STUB = '#!/bin/sh\necho "$(basename "$0") $*" >> "$CALLS"\n'
 
 
@@ -57,27 +59,39 @@ def test_what_is_missing_is_installed_and_its_servers_stopped(machine: Machine) 
     assert done.returncode == 0, done.stderr
     update, install, *stopped, last = machine.calls()
     assert update == "apt-get update -q"
-    assert install == "apt-get install -qy --no-install-recommends prometheus prometheus-alertmanager"
-    assert [any(name in call for call in stopped) for name in ("prometheus", "prometheus-alertmanager")] == [True, True]
+    assert install == f"apt-get install -qy --no-install-recommends {PACKAGES}"
+    assert [[name for name in SERVERS if name in call.split()] for call in stopped] == [[name] for name in SERVERS]
     assert last == "make check test"
 
 
-def test_only_what_is_missing_is_installed(machine: Machine) -> None:
-    for name in ("prometheus", "promtool"):
+@pytest.mark.parametrize("browser", ["chromium", "chromium-browser", "google-chrome"])
+def test_only_what_is_missing_is_installed(machine: Machine, browser: str) -> None:
+    for name in ("prometheus", "promtool", browser):
         machine.add(name)
     assert machine.run().returncode == 0
     assert "apt-get install -qy --no-install-recommends prometheus-alertmanager" in machine.calls()
+
+
+def test_a_browser_is_no_server_to_stop(machine: Machine) -> None:
+    for name in PROGRAMS[:-1]:
+        machine.add(name)
+    assert machine.run().returncode == 0
+    assert machine.calls() == [
+        "apt-get update -q",
+        "apt-get install -qy --no-install-recommends chromium fonts-dejavu-core",
+        "make check test",
+    ]
 
 
 def test_who_may_not_install_is_told_what(machine: Machine) -> None:
     machine.add("id", "#!/bin/sh\necho 1000\n")
     done = machine.run()
     assert (done.returncode, machine.calls()) == (1, [])
-    assert done.stderr == "The tests need: sudo apt-get install prometheus prometheus-alertmanager\n"
+    assert done.stderr == f"The tests need: sudo apt-get install {PACKAGES}\n"
 
 
 def test_another_system_is_told_what_it_needs(machine: Machine) -> None:
     (machine.commands / "apt-get").unlink()
     done = machine.run()
     assert (done.returncode, machine.calls()) == (1, [])
-    assert done.stderr == "The tests need prometheus prometheus-alertmanager (Debian's names); install them first.\n"
+    assert done.stderr == f"The tests need {PACKAGES} (Debian's names); install them first.\n"

@@ -109,6 +109,27 @@ async def test_the_time_range_goes_along_and_is_written_as_people_do(visitor: Vi
     await expect(page).to_have_url(re.compile(r"/logs\?since=3\+hours\+ago"))
 
 
+KEYS_WITH_THE_NEXT_ADDRESS = """() => {
+    const push = history.pushState.bind(history);
+    history.pushState = (...to) => {
+        history.pushState = push;
+        push(...to);
+        for (const key of ["g", "l"]) {
+            queueMicrotask(() => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })));
+        }
+    };
+}"""
+
+
+async def test_keys_before_the_page_is_drawn_anew_keep_the_new_range(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack)
+    await page.get_by_role("button", name="Time range: Last hour").click()
+    await page.get_by_label("From").fill("3 hours ago")
+    await page.evaluate(KEYS_WITH_THE_NEXT_ADDRESS)
+    await page.get_by_role("button", name="Apply").click()
+    await expect(page).to_have_url(re.compile(r"/logs\?since=3\+hours\+ago"))
+
+
 async def test_colours_are_chosen_and_kept(visitor: Visitor, stack: Stack) -> None:
     page = await opened(visitor, stack)
     body = page.locator("body")

@@ -11,7 +11,7 @@ import { Page } from "~/parts/page";
 import { Answer, Empty, Skeleton } from "~/parts/states";
 import { compact, count, dollars, dollarsTick, duration, durationTick, percent, score } from "~/state/format";
 import { describe } from "~/state/time";
-import { useHref, useRange, useUrl } from "~/state/url";
+import { hrefNow, useHref, useRange, useUrl } from "~/state/url";
 import css from "./overview.module.css";
 
 /** How it is going. */
@@ -221,7 +221,6 @@ function Charts({
   onStretch: (stretch: Stretch | null) => void;
 }) {
   const navigate = useNavigate();
-  const href = useHref();
   const url = useUrl();
   const { points, step_seconds: step } = overview;
   const times = useMemo(() => points.map((point) => point.time), [points]);
@@ -232,7 +231,7 @@ function Charts({
       return;
     }
     const range = { since: stretch.since.toISOString(), until: stretch.until.toISOString() };
-    navigate(href("/search", { ...range, service: url.get("service"), layer: url.get("layer"), ...more }));
+    navigate(hrefNow("/search", { ...range, service: url.get("service"), layer: url.get("layer"), ...more }));
   };
   const shared = { times, stepSeconds: step, period: overview.period };
   return (

@@ -9,7 +9,7 @@ import { Filters, TextFilter } from "~/parts/filters";
 import { Page, VerdictLine } from "~/parts/page";
 import { Answer, Empty } from "~/parts/states";
 import { count, moment, score, shortId } from "~/state/format";
-import { useHref, useRange, useUrl } from "~/state/url";
+import { hrefNow, useHref, useRange, useUrl } from "~/state/url";
 import css from "./quality.module.css";
 
 /** When did quality drop. */
@@ -76,7 +76,7 @@ function Trend({ trend, quality, hue }: { trend: ScoreTrend; quality: Quality; h
         markers={drop ? [{ time: drop.at, label: "fell" }] : []}
         onPick={(stretch) =>
           navigate(
-            href("/search", { since: stretch.since.toISOString(), until: stretch.until.toISOString() }),
+            hrefNow("/search", { since: stretch.since.toISOString(), until: stretch.until.toISOString() }),
           )
         }
       />

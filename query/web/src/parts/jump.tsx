@@ -3,7 +3,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { get } from "~/api/client";
 import type { LogPage } from "~/api/types";
-import { useHref } from "~/state/url";
+import { hrefNow } from "~/state/url";
 import css from "./jump.module.css";
 
 const TRACE_ID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
@@ -12,7 +12,6 @@ const FAR_BACK = "30d";
 /** Go straight to a trace by its id or that of its request; other words are looked for in the logs. */
 export function Jump() {
   const navigate = useNavigate();
-  const href = useHref();
   const field = useRef<HTMLInputElement>(null);
   const [busy, setBusy] = useState(false);
   const onSubmit = async (event: FormEvent) => {
@@ -25,7 +24,7 @@ export function Jump() {
     const trace =
       (await traceOf(text)) ?? (TRACE_ID.test(text) ? text.toLowerCase().replaceAll("-", "") : null);
     setBusy(false);
-    navigate(trace ? href(`/trace/${trace}`) : href("/logs", { search: text }));
+    navigate(trace ? hrefNow(`/trace/${trace}`) : hrefNow("/logs", { search: text }));
     field.current?.blur();
   };
   return (

@@ -14,7 +14,7 @@ import {
 } from "lucide-react";
 import { Suspense, useEffect, useRef, useState } from "react";
 import { NavLink, Outlet, useLocation, useNavigate } from "react-router";
-import { useHref } from "~/state/url";
+import { hrefNow, useHref } from "~/state/url";
 import { HelpDialog } from "./help";
 import { Jump } from "./jump";
 import { RangePicker } from "./range-picker";
@@ -173,7 +173,6 @@ const EDITABLE =
 /** Keys that work on every page: `?`, `/`, and `g` with the letter of a page. */
 function useKeys(showHelp: () => void) {
   const navigate = useNavigate();
-  const href = useHref();
   const waits = useRef(0);
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
@@ -185,7 +184,7 @@ function useKeys(showHelp: () => void) {
       if (performance.now() - waits.current < 1200 && place) {
         waits.current = 0;
         event.preventDefault();
-        navigate(href(place.path));
+        navigate(hrefNow(place.path));
       } else if (event.key === "g") {
         waits.current = performance.now();
       } else if (event.key === "?") {
@@ -198,7 +197,7 @@ function useKeys(showHelp: () => void) {
     };
     document.addEventListener("keydown", pressed);
     return () => document.removeEventListener("keydown", pressed);
-  }, [navigate, href, showHelp]);
+  }, [navigate, showHelp]);
 }
 
 /** The search of the page if it has one, else that of all pages. */

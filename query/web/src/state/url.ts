@@ -34,7 +34,7 @@ export function changed(params: URLSearchParams, change: Change): URLSearchParam
 export function useUrl(): Url {
   const [params, setParams] = useSearchParams();
   const set = useCallback(
-    (change: Change, replace = false) => setParams((old) => changed(old, change), { replace }),
+    (change: Change, replace = false) => setParams(changed(asked(), change), { replace }),
     [setParams],
   );
   return useMemo(
@@ -54,22 +54,31 @@ function queryText(params: URLSearchParams): string {
   return text ? `?${text}` : "";
 }
 
-/** Return a function that makes addresses of other pages, which keep the time range. */
+/** What the address asks at this moment. What was rendered last may be older: drawing a page takes its time. */
+function asked(): URLSearchParams {
+  return new URLSearchParams(window.location.search);
+}
+
+function keeping(params: URLSearchParams, path: string, change: Change): string {
+  const kept = new URLSearchParams();
+  for (const name of CARRIED) {
+    const value = params.get(name);
+    if (value) {
+      kept.set(name, value);
+    }
+  }
+  return path + queryText(changed(kept, change));
+}
+
+/** Return a function that makes addresses of other pages, which keep the time range: for links. */
 export function useHref(): (path: string, change?: Change) => string {
   const [params] = useSearchParams();
-  return useCallback(
-    (path, change = {}) => {
-      const kept = new URLSearchParams();
-      for (const name of CARRIED) {
-        const value = params.get(name);
-        if (value) {
-          kept.set(name, value);
-        }
-      }
-      return path + queryText(changed(kept, change));
-    },
-    [params],
-  );
+  return useCallback((path, change = {}) => keeping(params, path, change), [params]);
+}
+
+/** Return such an address for what a person does now: keys and clicks may come before the page is drawn anew. */
+export function hrefNow(path: string, change: Change = {}): string {
+  return keeping(asked(), path, change);
 }
 
 /** Return the range of the address, or that of the page where the address names none. */
