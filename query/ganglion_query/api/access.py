@@ -12,8 +12,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
+from ganglion_query.api.departure import until_gone
 from ganglion_query.api.problems import problem
-from ganglion_query.reader import EVERYTHING, Reader, Scope
+from ganglion_query.reader import EVERYTHING, Cancellation, Reader, Scope
 
 __all__ = ["Caller", "Callers", "Guard", "is_data"]
 
@@ -64,7 +65,10 @@ def is_data(path: str) -> bool:
 
 
 class Guard:
-    """Lets in who may ask, a bounded number at once, and gives each request the reader of what it may see."""
+    """Lets in who may ask, a bounded number at once, and gives each request the reader of what it may see.
+
+    Once a client has gone, nothing is asked for it any more.
+    """
 
     def __init__(self, app: ASGIApp, reader: Reader, callers: Callers) -> None:
         self._app = app
@@ -76,19 +80,21 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refused = self._refusal(scope)
+        cancellation = Cancellation()
+        refused = self._refusal(scope, cancellation)
         if refused is not None:
             await refused(scope, receive, send)
             return
         self._inside += 1
         try:
-            await self._app(scope, receive, send)
+            async with until_gone(receive, cancellation) as heard:
+                await self._app(scope, heard, send)
         except Exception as error:  # noqa: BLE001 (the application has answered, and the server goes on)
             _logger.error("a request failed unexpectedly", extra={"path": scope["path"], "stack": log.stack(error)})
         finally:
             self._inside -= 1
 
-    def _refusal(self, scope: Connection) -> ASGIApp | None:
+    def _refusal(self, scope: Connection, cancellation: Cancellation) -> ASGIApp | None:
         """Return what is answered in place of the application; else note the reader of the request."""
         headers, path = Headers(scope=scope), scope["path"]
         if not self._callers.needed and not _is_loopback(headers.get("host", "")):
@@ -109,7 +115,7 @@ class Guard:
         if self._inside >= _MOST_AT_ONCE:
             return problem(503, "too many questions at once; try again in a moment", headers={"retry-after": "2"})
         state = scope.setdefault("state", {})
-        state["reader"] = _within(self._reader, seen)
+        state["reader"] = _within(self._reader, seen).until(cancellation)
         state["is_allowed"] = lambda: self._callers.scope_of(headers.get("authorization")) == seen
         return None
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ganglion_query.model import NotFoundError
-from ganglion_query.reader import ReaderError
+from ganglion_query.reader import CancelledError, ReaderError
 
 __all__ = [
     "PROBLEM",
@@ -134,7 +134,7 @@ def problem_of(error: CollectorError) -> Problem:
     match error:
         case NotFoundError():
             status = 404
-        case BusyError() | ReaderError(busy=True):
+        case BusyError() | CancelledError() | ReaderError(busy=True):
             status = 503
         case ReaderError(too_long=True):
             status = 504

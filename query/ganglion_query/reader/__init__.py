@@ -5,16 +5,17 @@ session ──▶ one module for each kind of rows ──▶ typed rows; no SQL 
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ganglion_query.costs import trace_cost, with_costs
 from ganglion_query.langsmith import LangSmith
 from ganglion_query.model import ErrorRow, LogFilter, LogRow, Trace, parse_trace_id
 from ganglion_query.reader import logs, traces
+from ganglion_query.reader.cancellation import Cancellation, CancelledError
 from ganglion_query.reader.session import EVERYTHING, Database, Pool, ReaderError, Scope, Session, open_pool
 
-__all__ = ["EVERYTHING", "Reader", "ReaderError", "Scope", "Session", "open_pool"]
+__all__ = ["EVERYTHING", "Cancellation", "CancelledError", "Reader", "ReaderError", "Scope", "Session", "open_pool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Reader:
     """Asks one database. No statement takes longer than `timeout` seconds.
 
     With `langsmith` it knows where LangSmith shows a trace. Without `pool` each question has a connection of its own.
-    `scope` is whose data it may read.
+    `scope` is whose data it may read. `cancellation` ends at once what it is asked.
     """
 
     dsn: str
@@ -30,10 +31,15 @@ class Reader:
     langsmith: LangSmith | None = None
     scope: Scope = EVERYTHING
     pool: Pool | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
     def within(self, scope: Scope) -> "Reader":
         """Return a reader of the data of `scope` alone."""
         return replace(self, scope=scope)
+
+    def until(self, cancellation: Cancellation) -> "Reader":
+        """Return a reader that answers nothing more once it is cancelled."""
+        return replace(self, cancellation=cancellation)
 
     @contextmanager
     def session(self) -> Generator[Session]:
@@ -41,8 +47,10 @@ class Reader:
 
         Raises:
             ReaderError: the database cannot be asked; so do all questions.
+            CancelledError: whoever asked has gone.
         """
-        with Database(self.dsn, self.timeout, self.scope, self.pool).session() as session:
+        database = Database(self.dsn, self.timeout, self.scope, self.pool, self.cancellation)
+        with database.session() as session:
             yield session
 
     def trace(self, trace_id: str, limit: int = 10_000) -> Trace:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any, LiteralString, TypeVar
 
 import msgspec
@@ -17,6 +17,8 @@ from psycopg import errors, sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from ganglion_query.reader.cancellation import Cancellation
 
 __all__ = ["EVERYTHING", "Database", "Pool", "Query", "ReaderError", "Scope", "Session", "open_pool"]
 
@@ -63,9 +65,10 @@ EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One transaction."""
+    """One transaction; none of its statements begins once it is cancelled."""
 
     connection: psycopg.Connection
+    cancellation: Cancellation
 
     def about(self, trace_id: str) -> None:
         """Show a tenant the rows of that trace that name no tenant too, if nobody else is named in it."""
@@ -80,6 +83,7 @@ class Session:
         is: it is planned once for a connection, which PostgreSQL by itself would do again and again, and planning is
         most of its work.
         """
+        self.cancellation.check()
         with self.connection.cursor(row_factory=class_row(row)) as cursor:
             if not by_id:
                 return cursor.execute(query, arguments, prepare=True if often else None).fetchall()
@@ -89,26 +93,29 @@ class Session:
             return found
 
     def dicts(self, query: Query, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        self.cancellation.check()
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query, arguments).fetchall()
 
     def stream(self, row: type[R], query: Query, arguments: Mapping[str, Any]) -> Iterator[R]:
         """Yield rows one by one, for more of them than memory should hold."""
+        self.cancellation.check()
         with self.connection.cursor(row_factory=class_row(row)) as cursor:
             yield from cursor.stream(query, arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Asks one database; no statement takes longer than `timeout` seconds. Without `pool` a connection each time."""
+    """Asks one database; no statement takes longer than `timeout` seconds. Without `pool` a connection each time.
+
+    `cancellation` ends it all at once.
+    """
 
     dsn: str
     timeout: float = 30.0
     scope: Scope = EVERYTHING
     pool: "Pool | None" = None
-
-    def within(self, scope: Scope) -> "Database":
-        return replace(self, scope=scope)
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
     @contextmanager
     def session(self) -> Generator[Session]:
@@ -116,11 +123,12 @@ class Database:
 
         Raises:
             ReaderError: the database cannot be asked, also while the block runs.
+            CancelledError: whoever asked has gone.
         """
         try:
-            with self._connection() as connection:
+            with self._connection() as connection, self.cancellation.watching(connection):
                 self._begin(connection)
-                yield Session(connection)
+                yield Session(connection, self.cancellation)
         except (psycopg.Error, PoolClosed) as error:
             raise _told(error, self.timeout) from None
 
