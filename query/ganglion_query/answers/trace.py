@@ -14,7 +14,7 @@ from ganglion_query.messages import Message, conversation_of, has_messages
 from ganglion_query.model import LogRow, NotFoundError, SpanRow, Spent, Trace, parse_trace_id
 from ganglion_query.reader import Reader, Session
 from ganglion_query.reader.span import span_logs, spans_around
-from ganglion_query.reader.traces import trace_logs, trace_spans
+from ganglion_query.reader.traces import trace_rows
 from ganglion_query.time_axis import Axis, Bar, lay_out
 from ganglion_query.tree import Root, grow
 
@@ -186,8 +186,7 @@ def fetch_trace(reader: Reader, trace_id: str, limit: int = 10_000) -> Trace:
 
 def trace_in(session: Session, trace_id: str, limit: int = 10_000) -> Trace | None:
     """Return the same within a session, None if nothing is stored; `trace_id` is 32 hex digits."""
-    spans = trace_spans(session, trace_id, limit + 1)
-    logs = trace_logs(session, trace_id, limit + 1)
+    spans, logs = trace_rows(session, trace_id, limit + 1)
     if not spans and not logs:
         return None
     truncated = len(spans) > limit or len(logs) > limit

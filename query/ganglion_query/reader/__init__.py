@@ -62,8 +62,7 @@ class Reader:
         """
         known = parse_trace_id(trace_id)
         with self.session() as session:
-            spans = traces.trace_spans(session, known, limit + 1)
-            found = traces.trace_logs(session, known, limit + 1)
+            spans, found = traces.trace_rows(session, known, limit + 1)
         shown = with_costs(spans[:limit])
         told = found[:limit]
         return Trace(known, shown, told, len(spans) > limit or len(found) > limit, trace_cost(shown, told))

@@ -261,12 +261,14 @@ def _beginnings(wanted: SpanCriteria) -> Iterator[datetime]:
 
 def spans_of(session: Session, traces: Sequence[str], each: int, limit: int) -> list[StoredSpan]:
     """Return spans of `traces` in the order of these and in time order, at most `each` of one and `limit` in all."""
-    return session.rows(StoredSpan, _SPANS, {"traces": list(traces), "each": each, "limit": limit}, by_id=True)
+    with session.lookups():
+        return session.rows(StoredSpan, _SPANS, {"traces": list(traces), "each": each, "limit": limit}, often=True)
 
 
 def logs_of(session: Session, traces: Sequence[str], each: int, limit: int) -> list[LogRow]:
     """Return logs of `traces` in the order of these and in time order, at most `each` of one and `limit` in all."""
-    return session.rows(LogRow, _LOGS, {"traces": list(traces), "each": each, "limit": limit}, by_id=True)
+    with session.lookups():
+        return session.rows(LogRow, _LOGS, {"traces": list(traces), "each": each, "limit": limit}, often=True)
 
 
 def resources_of(session: Session, spans: Sequence[StoredSpan]) -> dict[int, Mapping[str, Any]]:

@@ -5,24 +5,28 @@ What tenants a reader may see is decided by PostgreSQL (row-level security), not
 
 import json
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, LiteralString, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 import msgspec
 import psycopg
 from ganglion_collector.errors import CollectorError
 from psycopg import errors, sql
-from psycopg.rows import class_row, dict_row
-from psycopg.types.json import set_json_loads
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.rows import RowFactory, RowMaker, class_row, dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from ganglion_query.reader.cancellation import Cancellation
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 __all__ = ["EVERYTHING", "Database", "Pool", "Query", "ReaderError", "Scope", "Session", "open_pool"]
 
-R = TypeVar("R")
+R = TypeVar("R", bound="DataclassInstance")
 Query = LiteralString | sql.SQL | sql.Composed
 
 _CONNECT_TIMEOUT = 5
@@ -68,40 +72,35 @@ class Session:
     """One transaction; none of its statements begins once it is cancelled."""
 
     connection: psycopg.Connection
-    cancellation: Cancellation
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    scope: Scope = EVERYTHING
 
     def about(self, trace_id: str) -> None:
         """Show a tenant the rows of that trace that name no tenant too, if nobody else is named in it."""
-        self.connection.execute("SELECT set_config('ganglion.trace', %(trace_id)s, true)", {"trace_id": trace_id})
+        if self.scope.tenants is not None:
+            self.connection.execute("SELECT set_config('ganglion.trace', %(trace_id)s, true)", {"trace_id": trace_id})
 
-    def rows(
-        self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False, by_id: bool = False
-    ) -> list[R]:
-        """Return all rows as `row`, whose fields have the names of the columns.
+    @contextmanager
+    def lookups(self) -> Generator[None]:
+        """Plan what is asked `often` in the block once for a connection, whatever its values are.
 
-        What is asked `often` is prepared at once. `by_id` is a lookup by an index in every partition, whatever the id
-        is: it is planned once for a connection, which PostgreSQL by itself would do again and again, and planning is
-        most of its work.
+        That is for ids, each found by an index in every partition: planning, which PostgreSQL by itself would do again
+        and again, is most of the work.
         """
+        self.connection.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
+        yield
+        self.connection.execute("SELECT set_config('plan_cache_mode', 'auto', true)")
+
+    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> list[R]:
+        """Return all rows as `row`, whose fields have the names of the columns; what is asked `often` is prepared."""
         self.cancellation.check()
-        with self.connection.cursor(row_factory=class_row(row)) as cursor:
-            if not by_id:
-                return cursor.execute(query, arguments, prepare=True if often else None).fetchall()
-            self.connection.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
-            found = cursor.execute(query, arguments, prepare=True).fetchall()
-            self.connection.execute("SELECT set_config('plan_cache_mode', 'auto', true)")
-            return found
+        with self.connection.cursor(row_factory=_rows_of(row)) as cursor:
+            return cursor.execute(query, arguments, prepare=often or None).fetchall()
 
     def dicts(self, query: Query, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         self.cancellation.check()
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query, arguments).fetchall()
-
-    def stream(self, row: type[R], query: Query, arguments: Mapping[str, Any]) -> Iterator[R]:
-        """Yield rows one by one, for more of them than memory should hold."""
-        self.cancellation.check()
-        with self.connection.cursor(row_factory=class_row(row)) as cursor:
-            yield from cursor.stream(query, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class Database:
         try:
             with self._connection() as connection, self.cancellation.watching(connection):
                 self._begin(connection)
-                yield Session(connection, self.cancellation)
+                yield Session(connection, self.cancellation, self.scope)
         except (psycopg.Error, PoolClosed) as error:
             raise _told(error, self.timeout) from None
 
@@ -160,15 +159,31 @@ def _configure(connection: psycopg.Connection) -> None:
     connection.read_only = True
     # Only what says so is prepared: a plan that is kept knows neither the words nor the times that are asked for.
     connection.prepare_threshold = sys.maxsize
-    set_json_loads(_parsed, connection)
+    for name in ("json", "jsonb"):
+        connection.adapters.register_loader(name, _JSONLoader)
 
 
-def _parsed(text: str | bytes) -> Any:
-    """Return what JSON says, as `json.loads` does and several times as fast."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.MsgspecError:  # a number beyond what it takes
-        return json.loads(text)
+class _JSONLoader(Loader):
+    """Reads JSON as `json.loads` does and several times as fast."""
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return msgspec.json.decode(data)
+        except msgspec.MsgspecError:  # a number beyond what it takes
+            return json.loads(bytes(data))
+
+
+def _rows_of(row: type[R]) -> RowFactory[R]:
+    """Return what makes rows: by place where the columns stand as the fields do, which is quicker than by name."""
+    names = tuple(one.name for one in fields(row))
+
+    def chosen(cursor: psycopg.Cursor[R]) -> RowMaker[R]:
+        columns = tuple(column.name for column in cursor.description or ())
+        if columns != names[: len(columns)]:
+            return class_row(row)(cursor)
+        return lambda values: row(*values)
+
+    return chosen
 
 
 def _array(items: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from ganglion_query.model import LogRow, SpanRow
 from ganglion_query.reader.columns import LOG_COLUMNS, SPAN_COLUMNS
 from ganglion_query.reader.session import Session
 
-__all__ = ["newest_trace", "trace_logs", "trace_spans", "trace_times"]
+__all__ = ["newest_trace", "trace_rows", "trace_times"]
 
 _SPANS: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM spans s LEFT JOIN resources r ON r.id = s.resource_id
     WHERE s.trace_id = %(trace_id)s::uuid ORDER BY s.start_time, s.span_id LIMIT %(limit)s"""  # noqa: S608
@@ -29,16 +29,12 @@ _NEWEST = """SELECT replace(trace_id::text, '-', '') AS trace_id, start_time FRO
 _WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1))
 
 
-def trace_spans(session: Session, trace_id: str, limit: int) -> list[SpanRow]:
-    """Return at most `limit` spans of a trace, the earliest first."""
+def trace_rows(session: Session, trace_id: str, limit: int) -> tuple[list[SpanRow], list[LogRow]]:
+    """Return at most `limit` spans and `limit` logs of a trace, the earliest first."""
+    wanted = {"trace_id": trace_id, "limit": limit}
     session.about(trace_id)
-    return session.rows(SpanRow, _SPANS, {"trace_id": trace_id, "limit": limit}, by_id=True)
-
-
-def trace_logs(session: Session, trace_id: str, limit: int) -> list[LogRow]:
-    """Return at most `limit` logs of a trace, the earliest first."""
-    session.about(trace_id)
-    return session.rows(LogRow, _LOGS, {"trace_id": trace_id, "limit": limit}, by_id=True)
+    with session.lookups():
+        return session.rows(SpanRow, _SPANS, wanted, often=True), session.rows(LogRow, _LOGS, wanted, often=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,8 @@ class _Times:
 def trace_times(session: Session, trace_id: str) -> tuple[datetime, datetime] | None:
     """Return when the first and the last span or log of a trace began, None if there is none."""
     session.about(trace_id)
-    (found,) = session.rows(_Times, _TIMES, {"trace_id": trace_id}, by_id=True)
+    with session.lookups():
+        (found,) = session.rows(_Times, _TIMES, {"trace_id": trace_id}, often=True)
     return None if found.first is None or found.last is None else (found.first, found.last)
 
 

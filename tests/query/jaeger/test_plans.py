@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from ganglion_query.reader import Session, jaeger
@@ -13,8 +13,11 @@ from psycopg import sql
 
 from tests.query.telemetry import TRACE_ID, Sent, log, span, store
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 NOW = datetime.now(UTC)
-R = TypeVar("R")
+R = TypeVar("R", bound="DataclassInstance")
 
 
 class _Explaining(Session):
@@ -22,10 +25,8 @@ class _Explaining(Session):
 
     plans: list[str] = []  # noqa: RUF012
 
-    def rows(
-        self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False, by_id: bool = False
-    ) -> list[R]:
-        del row, often, by_id
+    def rows(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> list[R]:
+        del row, often
         self._explain(query, arguments)
         return []
 
