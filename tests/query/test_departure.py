@@ -39,8 +39,7 @@ class Locked:
     def waiting(self) -> int:
         """Return how many do."""
         row = self._connection.execute(_WAITING).fetchone()
-        assert row is not None
-        return row[0]
+        return int(row[0]) if row else 0
 
 
 @contextmanager
