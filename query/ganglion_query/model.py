@@ -113,7 +113,10 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """One error: a log from ERROR on, or a failed span none of whose logs says so (`kind`: `log` or `span`)."""
+    """One error: a log from ERROR on, or a failed span none of whose logs says so (`kind`: `log` or `span`).
+
+    `root_name` is the request in which it was, by its root span, `http_status` what that was answered with.
+    """
 
     timestamp: datetime
     kind: str
@@ -125,6 +128,8 @@ class ErrorRow:
     source: str | None
     message: str | None
     error: str | None
+    root_name: str | None = None
+    http_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

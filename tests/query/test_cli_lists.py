@@ -156,7 +156,10 @@ def test_errors_by_cause_begin_with_the_verdict(ganglion: Ganglion) -> None:
             ("errors", "--cursor", "xyz"),
             "Invalid value for '--cursor': the cursor is not one of this list; begin again without it",
         ),
-        (("errors", "--why", "--all"), "Invalid value for '--why': goes with --service and --user alone"),
+        (
+            ("errors", "--why", "--all"),
+            "Invalid value for '--why': goes neither with --cursor nor with --all",
+        ),
         (("search", "--status", "bad"), "Invalid value for '--status': 'bad' is not one of 'ok', 'error'"),
         (("logs", "--search", ""), "Invalid value for '--search': it is empty"),
         (("errors", "--user", " "), "Invalid value for '--user': it is empty"),

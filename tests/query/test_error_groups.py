@@ -1,11 +1,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
-from typing import Any
 
 import pytest
 from ganglion_query.answers.error_groups import ErrorGroups, error_groups
 from ganglion_query.answers.period import Period
+from ganglion_query.answers.population import Whose
 from ganglion_query.failures import Failure, causes
 from ganglion_query.reader import Reader
 from ganglion_query.reader.error_groups import ErrorLogRow, FailedSpanRow, SpanPlace
@@ -17,8 +17,8 @@ LAST_HALF_HOUR = Period(minutes_ago(30), minutes_ago(0))
 REFUSED = "StoreUnavailableError: connect 10.0.0.{}:5432 refused"
 
 
-def _groups(dsn: str, **wanted: Any) -> ErrorGroups:
-    return error_groups(Reader(dsn), LAST_HALF_HOUR, **wanted)
+def _groups(dsn: str, **whose: str) -> ErrorGroups:
+    return error_groups(Reader(dsn), LAST_HALF_HOUR, Whose(**whose))
 
 
 def test_the_verdict_names_the_cause_its_place_and_the_version_that_brought_it(postgresql: str) -> None:
@@ -122,15 +122,17 @@ def test_a_burst_rises_since_its_first_error(postgresql: str) -> None:
     assert minutes_ago(1.01) <= group.rising_since < minutes_ago(1)
 
 
-def test_errors_of_one_service_or_user(postgresql: str) -> None:
+def test_errors_of_one_service_user_or_tenant(postgresql: str) -> None:
     keep(
         postgresql,
-        Asked(1, minutes_ago(9), user="ada", error="E: one"),
+        Asked(1, minutes_ago(9), user="ada", tenant="globex", error="E: one"),
         Asked(2, minutes_ago(8), user="bob", error="E: two"),
         Asked(3, minutes_ago(7), user="bob", service="other", error="E: three"),
     )
     assert {group.error for group in _groups(postgresql).groups} == {"E: one", "E: two", "E: three"}
     assert {group.error for group in _groups(postgresql, user="bob").groups} == {"E: two", "E: three"}
+    found = _groups(postgresql, tenant="globex")
+    assert ([group.error for group in found.groups], found.requests) == (["E: one"], 1)
     found = _groups(postgresql, service="other")
     assert [group.error for group in found.groups] == ["E: three"]
     assert (found.requests, found.failed_requests) == (1, 1)

@@ -10,7 +10,7 @@ from ganglion_query.cursors import encode
 from ganglion_query.model import Condition, LogFilter
 from ganglion_query.reader import Reader
 
-from tests.query.telemetry import ERROR, Sent, log, span, store
+from tests.query.telemetry import ERROR, Sent, attributes, log, span, store
 
 NOW = datetime.now(UTC)
 
@@ -97,6 +97,34 @@ async def test_a_failure_is_told_where_it_began_and_by_what_is_told_of_the_user(
 
     assert told(None) == ["failed", "query"]
     assert told("ada") == ["POST /", "search"]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"http.response.status_code": 503}, 503),
+        ({"http.status_code": 429}, 429),
+        ({"http.response.status_code": "many"}, None),
+        ({}, None),
+    ],
+)
+async def test_an_error_tells_its_request_and_what_that_was_answered(
+    postgresql: str, said: dict[str, str | int], status: int | None
+) -> None:
+    at = _ago(minutes=5)
+    asked, served = span("POST /ask", 1, at=at), span("POST /search", 2, 1, at=at + timedelta(seconds=1))
+    asked.attributes.extend(attributes(said))
+    served.attributes.extend(attributes({"http.response.status_code": 500} if said else {}))
+    failed = [
+        log("failed", 2, at=at + timedelta(seconds=2), severity=ERROR),
+        log("alone", 0, at=at, severity=ERROR),
+        log("lost", 7, at=at, severity=ERROR, trace_id="b" * 32),
+    ]
+    await store(postgresql, Sent("shop", [asked, served], failed))
+    found = list_errors(Reader(postgresql), ErrorFilter(since=_ago(hours=1))).items
+    told = {row.message: (row.root_name, row.http_status) for row in found}
+    outermost = status or (500 if said else None)
+    assert told == {"failed": ("POST /ask", outermost), "alone": (None, None), "lost": (None, None)}
 
 
 async def test_the_tail_tells_each_log_once_from_its_first_look_on(postgresql: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from ganglion_query.answers.period import Period
-from ganglion_query.answers.population import Population, Share, population
+from ganglion_query.answers.population import EVERYBODY, Population, Share, Whose, population
 from ganglion_query.change_point import Weighed, clearest_fall
 from ganglion_query.failures import Failure, causes
 from ganglion_query.fingerprints import fingerprint
@@ -81,20 +81,18 @@ class Found:
     truncated: bool
 
 
-def error_groups(
-    reader: Reader, period: Period, service: str | None = None, user: str | None = None, limit: int = 20
-) -> ErrorGroups:
-    """Return the errors of a period by cause, of one service or user where they are given.
+def error_groups(reader: Reader, period: Period, whose: Whose = EVERYBODY, limit: int = 20) -> ErrorGroups:
+    """Return the errors of a period by cause.
 
     Raises:
         ReaderError: the database cannot be asked.
     """
     earlier = Period(period.since - period.length, period.since)
     with reader.session() as session:
-        now = find_failures(session, period, service, user)
-        before = find_failures(session, earlier, service, user)
-        everyone = population(session, period, service, user)
-        usual = population(session, earlier, service, user) if now.failures else everyone
+        now = find_failures(session, period, whose)
+        before = find_failures(session, earlier, whose)
+        everyone = population(session, period, whose)
+        usual = population(session, earlier, whose) if now.failures else everyone
     groups = _grouped(now.failures, before.failures, everyone, usual)
     failed = {failure.trace_id for failure in now.failures if failure.trace_id}
     return ErrorGroups(
@@ -109,9 +107,9 @@ def error_groups(
     )
 
 
-def find_failures(session: Session, period: Period, service: str | None = None, user: str | None = None) -> Found:
+def find_failures(session: Session, period: Period, whose: Whose = EVERYBODY) -> Found:
     """Return the errors that are causes, of at most 50,000 logs and as many spans, the newest."""
-    wanted = rows.Wanted(period.since, period.until, service, user, _MOST_ROWS)
+    wanted = rows.Wanted(period.since, period.until, whose.service, whose.user, whose.tenant, _MOST_ROWS)
     logs, spans = rows.error_logs(session, wanted), rows.failed_spans(session, wanted)
     traces = dict.fromkeys(filter(None, [*(log.trace_id for log in logs), *(span.trace_id for span in spans)]))
     judged = list(traces)[:_MOST_TRACES]

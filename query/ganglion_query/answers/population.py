@@ -13,12 +13,24 @@ from ganglion_query.reader.requests import RequestRow, requests
 from ganglion_query.reader.resources import ResourceRow, resources
 from ganglion_query.significance import CERTAIN, shares_apart
 
-__all__ = ["Population", "Share", "population"]
+__all__ = ["EVERYBODY", "Population", "Share", "Whose", "population"]
 
 _MOST = 50_000
 _LEAST_DIFFERENCE = 0.1
 _SHOWN = 5
 _NAMES = ("service", "version", "operation", "tenant", "user", "model", "environment", "host")
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which requests: those that a service took part in, of a user, of a tenant, where they are given."""
+
+    service: str | None = None
+    user: str | None = None
+    tenant: str | None = None
+
+
+EVERYBODY = Whose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +80,11 @@ class Population:
         return [Share(*fact, count / len(known), self._everywhere[fact] / self.count) for fact, count in inside.items()]
 
 
-def population(session: Session, period: Period, service: str | None = None, user: str | None = None) -> Population:
-    """Return the requests of a period, at most 50,000; those that a service took part in, or of a user, if given."""
+def population(session: Session, period: Period, whose: Whose = EVERYBODY) -> Population:
+    """Return the requests of a period, at most 50,000."""
     rows = requests(session, period.since, period.until, _MOST)
     known = resources(session, (id_ for row in rows for id_ in row.resource_ids))
-    chosen = [row for row in rows if user in {None, row.user_id} and _has_service(row, known, service)]
+    chosen = [row for row in rows if _is_of(row, known, whose)]
     of_senders: dict[tuple[int, ...], frozenset[tuple[str, str]]] = {}
     facts: dict[str, AbstractSet[tuple[str, str]]] = {}
     for row in chosen:
@@ -83,10 +95,12 @@ def population(session: Session, period: Period, service: str | None = None, use
     return Population(facts, len(rows) == _MOST)
 
 
-def _has_service(row: RequestRow, known: Mapping[int, ResourceRow], service: str | None) -> bool:
-    if service is None:
+def _is_of(row: RequestRow, known: Mapping[int, ResourceRow], whose: Whose) -> bool:
+    if whose.user not in {None, row.user_id} or whose.tenant not in {None, row.tenant_id}:
+        return False
+    if whose.service is None:
         return True
-    return any(id_ in known and known[id_].service_name == service for id_ in row.resource_ids)
+    return any(id_ in known and known[id_].service_name == whose.service for id_ in row.resource_ids)
 
 
 def _said(row: RequestRow) -> Iterator[tuple[str, str]]:

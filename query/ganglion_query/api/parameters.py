@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator
 
 from ganglion_query.answers.period import Period, period_of_trace
+from ganglion_query.answers.population import Whose
 from ganglion_query.answers.search import TraceFilter
 from ganglion_query.api.problems import WrongParameterError, blaming
 from ganglion_query.conditions import parse_condition
@@ -33,6 +34,7 @@ __all__ = [
     "Text",
     "TraceId",
     "Traces",
+    "WhoseErrors",
     "length",
     "listing",
     "moment",
@@ -218,3 +220,10 @@ async def _logs(  # noqa: PLR0913, PLR0917 (one for each parameter)
 
 Logs = Annotated[LogFilter, Depends(_logs)]
 """Which logs, without a time."""
+
+
+async def _whose(service: Text = None, user: Text = None, tenant: Text = None) -> Whose:
+    return Whose(service, user, tenant)
+
+
+WhoseErrors = Annotated[Whose, Depends(_whose)]

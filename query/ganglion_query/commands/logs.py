@@ -59,9 +59,9 @@ def errors(  # noqa: PLR0913, PLR0917 (one for each option)
     """
     period = asking.period(since, until)
     if why:
-        if tenant or cursor or everything:
-            raise typer.BadParameter("goes with --service and --user alone", param_hint="--why")
-        _why(period, service, user, as_json=as_json)
+        if cursor or everything:
+            raise typer.BadParameter("goes neither with --cursor nor with --all", param_hint="--why")
+        _why(period, service, user, tenant, as_json=as_json)
         return
     reader = asking.reader()
     from ganglion_query.answers.log_search import ErrorFilter, list_errors  # noqa: PLC0415 (quick start of others)
@@ -77,12 +77,13 @@ def errors(  # noqa: PLR0913, PLR0917 (one for each option)
     )
 
 
-def _why(period: Period, service: str | None, user: str | None, *, as_json: bool) -> None:
+def _why(period: Period, service: str | None, user: str | None, tenant: str | None, *, as_json: bool) -> None:
     reader = asking.reader()
     from ganglion_query.answers.error_groups import error_groups  # noqa: PLC0415
+    from ganglion_query.answers.population import Whose  # noqa: PLC0415
 
     with asking.waiting("Grouping errors by cause"):
-        answer = error_groups(reader, period, service=service, user=user)
+        answer = error_groups(reader, period, Whose(service, user, tenant))
     if not answer.groups:
         asking.nothing("errors", answer, period, as_json=as_json)
     if as_json:

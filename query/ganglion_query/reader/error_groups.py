@@ -1,7 +1,7 @@
 """What went wrong in a period: logs from ERROR on, failed spans, and the spans around them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import LiteralString
@@ -20,6 +20,7 @@ FROM logs l
 WHERE l.level IN ('ERROR', 'CRITICAL') AND l.timestamp >= %(since)s AND l.timestamp < %(until)s
     AND (%(service)s::text IS NULL OR l.service_name = %(service)s)
     AND (%(user)s::text IS NULL OR l.user_id = %(user)s)
+    AND (%(tenant)s::text IS NULL OR l.tenant_id = %(tenant)s)
 ORDER BY l.timestamp DESC LIMIT %(limit)s"""
 
 _SPANS: LiteralString = """SELECT s.start_time, coalesce(s.end_time, s.start_time) AS end_time,
@@ -31,6 +32,7 @@ FROM spans s
 WHERE s.status = 'ERROR' AND s.start_time >= %(since)s AND s.start_time < %(until)s
     AND (%(service)s::text IS NULL OR s.service_name = %(service)s)
     AND (%(user)s::text IS NULL OR s.user_id = %(user)s)
+    AND (%(tenant)s::text IS NULL OR s.tenant_id = %(tenant)s)
 ORDER BY s.start_time DESC LIMIT %(limit)s"""
 
 _PLACES: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.parent_span_id, s.name,
@@ -85,23 +87,24 @@ class SpanPlace:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which errors: of a period, and of one service or user where they are given; at most `limit` of a kind."""
+    """Which errors: of a period, and of one service, user or tenant where they are given; at most `limit` of a kind."""
 
     since: datetime
     until: datetime
     service: str | None
     user: str | None
+    tenant: str | None
     limit: int
 
 
 def error_logs(session: Session, wanted: Wanted) -> list[ErrorLogRow]:
     """Return the logs, the newest first."""
-    return session.rows(ErrorLogRow, _LOGS, _arguments(wanted))
+    return session.rows(ErrorLogRow, _LOGS, asdict(wanted))
 
 
 def failed_spans(session: Session, wanted: Wanted) -> list[FailedSpanRow]:
     """Return the failed spans, the newest first."""
-    return session.rows(FailedSpanRow, _SPANS, _arguments(wanted))
+    return session.rows(FailedSpanRow, _SPANS, asdict(wanted))
 
 
 def span_places(session: Session, trace_ids: Iterable[str], wanted: Wanted) -> Iterator[Sequence[SpanPlace]]:
@@ -110,13 +113,3 @@ def span_places(session: Session, trace_ids: Iterable[str], wanted: Wanted) -> I
     waiting = iter(trace_ids)
     while some := list(islice(waiting, _TRACES_AT_ONCE)):
         yield session.rows(SpanPlace, _PLACES, {"traces": some, **bounds})
-
-
-def _arguments(wanted: Wanted) -> dict[str, object]:
-    return {
-        "since": wanted.since,
-        "until": wanted.until,
-        "service": wanted.service,
-        "user": wanted.user,
-        "limit": wanted.limit,
-    }

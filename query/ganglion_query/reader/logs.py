@@ -1,7 +1,7 @@
 """Logs, newest first, and errors: logs from ERROR on, and failed spans that nothing below explains."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ class PlacedLog(LogRow):
 class PlacedError(ErrorRow):
     """An error and what orders those of one time."""
 
-    place: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,18 @@ _SPAN_ERRORS_AFTER = sql.SQL(
     "s.start_time <= %(after)s AND (s.start_time < %(after)s OR 'span ' || s.ctid::text < %(place)s)"
 )
 
+# The request of each error: its root, and what the outermost server answered.
+_REQUESTS = """SELECT replace(s.trace_id::text, '-', '') AS trace_id,
+    (array_agg(s.name ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1] AS root_name,
+    (array_agg(a.code::int ORDER BY s.start_time, s.span_id)
+        FILTER (WHERE a.code ~ '^[1-9][0-9]{2}$'))[1] AS http_status
+FROM spans s, coalesce(s.attributes ->> 'http.response.status_code', s.attributes ->> 'http.status_code') AS a(code)
+WHERE s.trace_id = ANY(%(traces)s::uuid[]) AND s.start_time >= %(since)s AND s.start_time < %(until)s
+    AND (s.parent_span_id IS NULL OR s.kind = 'SERVER')
+GROUP BY s.trace_id"""
+_EARLIER, _LATER = timedelta(hours=1), timedelta(minutes=1)
+"""How far a request may have begun from its error: servers' clocks differ."""
+
 _TOLD_BEFORE, _TOLD_AFTER = timedelta(hours=1), timedelta(days=1)
 
 # Logs come newest first from ever longer spans of time, so that a short answer does not cost a scan of the day.
@@ -92,7 +104,19 @@ def errors(
         arguments["after"], arguments["place"] = after
         of_logs, of_spans = _both(of_logs, _LOG_ERRORS_AFTER), _both(of_spans, _SPAN_ERRORS_AFTER)
     told = {"told_logs": _told("l", "timestamp", arguments), "told_spans": _told("c", "start_time", arguments)}
-    return session.rows(PlacedError, _ERRORS.format(logs=of_logs, spans=of_spans, **told), arguments)
+    found = session.rows(PlacedError, _ERRORS.format(logs=of_logs, spans=of_spans, **told), arguments)
+    requests = _requests(session, found)
+    return [replace(row, **requests.get(row.trace_id or "", {})) for row in found]
+
+
+def _requests(session: Session, found: Sequence[PlacedError]) -> Mapping[str, Mapping[str, Any]]:
+    """Return what is told of the requests of errors, by trace."""
+    traces = {row.trace_id for row in found if row.trace_id}
+    if not traces:
+        return {}
+    times = [row.timestamp for row in found]
+    arguments = {"traces": sorted(traces), "since": min(times) - _EARLIER, "until": max(times) + _LATER}
+    return {row.pop("trace_id"): row for row in session.dicts(_REQUESTS, arguments)}
 
 
 def _told(alias: str, time: str, arguments: dict[str, Any]) -> sql.Composable:

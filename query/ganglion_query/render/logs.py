@@ -17,11 +17,14 @@ _SHOWN = 6
 
 
 def error_lines(row: ErrorRow) -> Iterator[Text]:
-    """Yield an error as two lines: when, where, whose, in which trace; then what."""
+    """Yield an error as two lines: when, where, in which request, whose, in which trace; then what."""
     line = Text.assemble(moment(row.timestamp), "  ", (f"{row.level or 'FAILED':<8}", "red"))
     for told, style in ((row.service_name, "magenta"), (row.source, "cyan")):
         if told:
             line.append(f"  {clean(told)}", style)
+    request = " → ".join(str(told) for told in (row.root_name, row.http_status) if told)
+    if request:
+        line.append(f"  {clean(request)}")
     if row.user_id:
         line.append(f"  user={clean(row.user_id)}", "dim")
     if row.trace_id:

@@ -1,6 +1,6 @@
 """Logs and errors: pages of them, errors of one cause together, and logs as they come."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import Request
@@ -11,7 +11,7 @@ from ganglion_query.answers import log_search
 from ganglion_query.answers.error_groups import ErrorGroups
 from ganglion_query.answers.log_search import ErrorFilter, ErrorPage, LogPage
 from ganglion_query.answers.tail import Tail
-from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHourOrTrace, Limit, Logs, Text, listing
+from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHourOrTrace, Limit, Logs, WhoseErrors, listing
 from ganglion_query.api.routing import answers, new_router
 from ganglion_query.api.stream import TailRoom, TailStream
 
@@ -49,20 +49,15 @@ def tail_logs(reader: Asking, wanted: Logs, request: Request) -> TailStream:
 
 @answers(router, "/errors")
 def list_errors(
-    reader: Asking,
-    period: LastDay,
-    user: Text = None,
-    service: Text = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    reader: Asking, whose: WhoseErrors, period: LastDay, limit: Limit = 50, cursor: Cursor = None
 ) -> ErrorPage:
     """List errors, newest first: logs from ERROR on, and failed spans that nothing below explains."""
-    wanted = ErrorFilter(user=user, service=service, since=period.since, until=period.until)
+    wanted = ErrorFilter(**asdict(whose), since=period.since, until=period.until)
     with listing():
         return log_search.list_errors(reader, wanted, limit, cursor)
 
 
 @answers(router, "/errors/groups")
-def error_groups(reader: Asking, period: LastDay, service: Text = None, user: Text = None) -> ErrorGroups:
+def error_groups(reader: Asking, whose: WhoseErrors, period: LastDay) -> ErrorGroups:
     """Say why there are errors now: errors of one cause together."""
-    return groups.error_groups(reader, period, service=service, user=user)
+    return groups.error_groups(reader, period, whose)

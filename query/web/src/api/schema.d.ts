@@ -680,6 +680,8 @@ export interface components {
         /**
          * ErrorRow
          * @description One error: a log from ERROR on, or a failed span none of whose logs says so (`kind`: `log` or `span`).
+         *
+         *     `root_name` is the request in which it was, by its root span, `http_status` what that was answered with.
          */
         ErrorRow: {
             /**
@@ -705,6 +707,10 @@ export interface components {
             message: string | null;
             /** Error */
             error: string | null;
+            /** Root Name */
+            root_name?: string | null;
+            /** Http Status */
+            http_status?: number | null;
         };
         /**
          * Estimate
@@ -2204,12 +2210,13 @@ export interface operations {
     list_errors: {
         parameters: {
             query?: {
-                user?: string | null;
-                service?: string | null;
                 /** @description At most so many. */
                 limit?: number;
                 /** @description `next` of the page before. */
                 cursor?: string | null;
+                service?: string | null;
+                user?: string | null;
+                tenant?: string | null;
                 /** @description So long ago (`90m`, `2d`), `15:00`, `yesterday`, `now`, or ISO 8601; in UTC. */
                 since?: string;
                 /** @description So long ago (`90m`, `2d`), `15:00`, `yesterday`, `now`, or ISO 8601; in UTC. */
@@ -2300,6 +2307,7 @@ export interface operations {
             query?: {
                 service?: string | null;
                 user?: string | null;
+                tenant?: string | null;
                 /** @description So long ago (`90m`, `2d`), `15:00`, `yesterday`, `now`, or ISO 8601; in UTC. */
                 since?: string;
                 /** @description So long ago (`90m`, `2d`), `15:00`, `yesterday`, `now`, or ISO 8601; in UTC. */

@@ -32,17 +32,18 @@ export function ErrorsPage() {
 function ErrorFilters() {
   const services = useServices();
   return (
-    <Filters names={["service", "user"]}>
+    <Filters names={["service", "user", "tenant"]}>
       <TextFilter name="service" label="Service" suggestions={services} />
       <TextFilter name="user" label="User" />
+      <TextFilter name="tenant" label="Tenant" />
     </Filters>
   );
 }
 
 function useQuery() {
   const url = useUrl();
-  const [service, user] = [url.get("service"), url.get("user")];
-  return useMemo(() => ({ service, user }), [service, user]);
+  const [service, user, tenant] = [url.get("service"), url.get("user"), url.get("tenant")];
+  return useMemo(() => ({ service, user, tenant }), [service, user, tenant]);
 }
 
 function ByCause() {
@@ -198,6 +199,8 @@ function OneError({ row, to }: { row: ErrorRow; to: string | null }) {
           {row.kind === "span" ? "span " : ""}
           {row.source}
           {row.error && row.message ? ` · ${row.message}` : ""}
+          {[row.root_name, row.http_status].some(Boolean) &&
+            ` · ${[row.root_name, row.http_status].filter(Boolean).join(" → ")}`}
         </span>
       </span>
       <span role="cell" className="ellipsis" title={row.user_id ?? undefined}>
