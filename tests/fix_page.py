@@ -6,20 +6,18 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 import pytest_asyncio
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from tests.fix_collector import HEADER, RunningCollector, simple
+from tests.fix_postgresql import fresh_database
 from tests.langsmith_server import LangSmithServer
 from tests.query.page import world
 from tests.query.telemetry import Sent, store
 
-__all__ = ["AXE", "PAGE", "Stack", "database", "filled", "running_stack", "whole_collector"]
+__all__ = ["AXE", "PAGE", "Stack", "filled", "running_stack", "whole_collector"]
 
 _ROOT = Path(__file__).parent.parent
 PAGE = _ROOT / "query" / "ganglion_query" / "_page"
@@ -33,17 +31,6 @@ class Stack:
     url: str
     dsn: str
     langsmith_url: str
-
-
-@contextmanager
-def database(server: str) -> Iterator[str]:
-    """Make a database for longer than one test."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    yield make_conninfo(server, dbname=name)
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 async def filled(dsn: str, sent: Sequence[Sent]) -> None:
@@ -72,7 +59,7 @@ def whole_collector(dsn: str, folder: Path, query: str = "", **environ: str) -> 
 @asynccontextmanager
 async def running_stack(server: str, folder: Path, sent: Sequence[Sent]) -> AsyncIterator[Stack]:
     """Run everything over a database of its own that holds `sent`."""
-    with database(server) as dsn, LangSmithServer() as langsmith:
+    with fresh_database(server) as dsn, LangSmithServer() as langsmith:
         await filled(dsn, sent)
         variables = {"LANGSMITH_API_KEY": "lsv2_of_the_tests", "LANGSMITH_ENDPOINT": langsmith.url}
         served = whole_collector(dsn, folder, **variables)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -19,12 +19,12 @@ from ganglion_collector.component import Signal
 from ganglion_collector.testing import OTLPSink
 from ganglion_query.commands import app
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from typer.testing import CliRunner
 
 from examples import rag_demo, running
 from tests.fix_collector import RunningCollector, eventually, simple
+from tests.fix_postgresql import fresh_database
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -78,12 +78,8 @@ class Used:
 
 @pytest.fixture(scope="module")
 def database(postgresql_server: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgresql_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    yield make_conninfo(postgresql_server, dbname=name)
-    with psycopg.connect(postgresql_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with fresh_database(postgresql_server) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")

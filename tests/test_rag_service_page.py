@@ -13,7 +13,8 @@ import pytest_asyncio
 from examples import rag_demo, running
 from examples.rag_service import app
 from tests.fix_browser import Visitor
-from tests.fix_page import Stack, database, whole_collector
+from tests.fix_page import Stack, whole_collector
+from tests.fix_postgresql import fresh_database
 from tests.query.page.world import FAILED, HOSTILE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
@@ -78,7 +79,7 @@ class Running:
 @pytest.fixture
 def service(postgresql_server: str, tmp_path: Path) -> Iterator[Running]:
     """Yield the service as people have it: telemetry to PostgreSQL, traces by the API."""
-    with database(postgresql_server) as dsn, whole_collector(dsn, tmp_path) as collector:
+    with fresh_database(postgresql_server) as dsn, whole_collector(dsn, tmp_path) as collector:
         addresses = {"otlp/grpc": collector.address("otlp/grpc")}
         variables = rag_demo.otel_variables(addresses, "grpc") | {"GANGLION_QUERY_ENDPOINT": collector.address("query")}
         with running.running_service(rag_demo.PROGRAM, variables) as started:

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from examples.planted_causes import BEFORE, CHANGED, FAILING_USER, SERVICE, Planted, plant
 from examples.rag_service.documents import parse
@@ -23,6 +20,7 @@ from examples.rag_service.ingestion import cut
 from examples.rag_service.models import EMBEDDING
 from examples.running import BIN
 from tests.fix_collector import RunningCollector, eventually, simple
+from tests.fix_postgresql import fresh_database
 from tests.query.questions_document import DOCUMENT, rewritten, shown, stable_lines
 from tests.query.telemetry import Sent, span, store
 
@@ -65,12 +63,8 @@ class Ganglion:
 
 @pytest.fixture(scope="module")
 def database(postgresql_server: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(postgresql_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    yield make_conninfo(postgresql_server, dbname=name)
-    with psycopg.connect(postgresql_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with fresh_database(postgresql_server) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")
