@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fix_*.py"))
+# They use one another, whichever is loaded first.
+pytest.register_assert_rewrite(*pytest_plugins)
 
 # Wall-clock time, on a machine that is shared: long enough that only a blocking call reaches it.
 _LONGEST_STEP = 3.0

@@ -41,8 +41,9 @@ def search_logs(reader: Reader, wanted: LogFilter, limit: int = 100, cursor: str
     """
     with reader.session() as session:
         found = logs.logs(session, wanted, limit + 1, _place(cursor, _LOG_PLACE))
-    items = [LogRow(**_fields(LogRow, row)) for row in found[:limit]]
-    return LogPage(items, _next(found, limit))
+    shown = found.rows[:limit]
+    items = [LogRow(**_fields(LogRow, row)) for row in shown]
+    return LogPage(items, _next(shown) if found.is_cut or len(found.rows) > limit else None)
 
 
 def list_errors(reader: Reader, wanted: ErrorFilter, limit: int = 50, cursor: str | None = None) -> ErrorPage:
@@ -53,18 +54,17 @@ def list_errors(reader: Reader, wanted: ErrorFilter, limit: int = 50, cursor: st
     """
     with reader.session() as session:
         found = logs.errors(session, wanted, limit + 1, _place(cursor, _ERROR_PLACE))
-    items = [ErrorRow(**_fields(ErrorRow, row)) for row in found[:limit]]
-    return ErrorPage(items, _next(found, limit))
+    shown = found[:limit]
+    items = [ErrorRow(**_fields(ErrorRow, row)) for row in shown]
+    return ErrorPage(items, _next(shown) if len(found) > limit else None)
 
 
 def _fields(row: type, of: Any) -> dict[str, Any]:
     return {field.name: getattr(of, field.name) for field in fields(row)}
 
 
-def _next(found: Sequence[PlacedLog | PlacedError], limit: int) -> str | None:
-    if len(found) <= limit:
-        return None
-    last = found[limit - 1]
+def _next(shown: Sequence[PlacedLog | PlacedError]) -> str:
+    last = shown[-1]
     return cursors.encode(last.timestamp.isoformat(), last.place)
 
 

@@ -41,6 +41,7 @@ class Tail:
         with self._reader.session() as session:
             now = look(session)
             last = now if self._last is None else self._last
-            rows = stored_between(session, self._wanted, last, now, self._most + 1)
+            found = stored_between(session, self._wanted, last, now, self._most + 1)
         self._last = now
-        return Told(sorted(rows[: self._most], key=lambda row: row.timestamp), len(rows) > self._most)
+        told = sorted(found.rows[: self._most], key=lambda row: row.timestamp)
+        return Told(told, found.is_cut or len(found.rows) > self._most)

@@ -186,11 +186,10 @@ def fetch_trace(reader: Reader, trace_id: str, limit: int = 10_000) -> Trace:
 
 def trace_in(session: Session, trace_id: str, limit: int = 10_000) -> Trace | None:
     """Return the same within a session, None if nothing is stored; `trace_id` is 32 hex digits."""
-    spans, logs = trace_rows(session, trace_id, limit + 1)
-    if not spans and not logs:
+    found = trace_rows(session, trace_id, limit)
+    if not found.spans and not found.logs:
         return None
-    truncated = len(spans) > limit or len(logs) > limit
-    return _with_costs(Trace(trace_id, spans[:limit], logs[:limit], truncated))
+    return _with_costs(Trace(trace_id, found.spans, found.logs, found.is_cut))
 
 
 def _with_costs(trace: Trace) -> Trace:

@@ -90,7 +90,9 @@ def whole_traces(session: Session, ids: Sequence[str], room: Room) -> Traces:
     if not ids:
         return Traces(())
     found = jaeger.spans_of(session, ids, room.each + 1, room.spans + 1)
-    shown, beyond = found[: room.spans], [span.trace_id for span in found[room.spans :]]
+    shown, beyond = found.rows[: room.spans], [span.trace_id for span in found.rows[room.spans :]]
+    if found.is_cut and not beyond:
+        beyond = [shown[-1].trace_id]
     resources = jaeger.resources_of(session, shown)
     logs = {one: list(of_one) for one, of_one in groupby(jaeger.logs_of(session, ids, room.each, room.logs), _trace_of)}
     rows = [

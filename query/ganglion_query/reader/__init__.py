@@ -62,10 +62,9 @@ class Reader:
         """
         known = parse_trace_id(trace_id)
         with self.session() as session:
-            spans, found = traces.trace_rows(session, known, limit + 1)
-        shown = with_costs(spans[:limit])
-        told = found[:limit]
-        return Trace(known, shown, told, len(spans) > limit or len(found) > limit, trace_cost(shown, told))
+            found = traces.trace_rows(session, known, limit)
+        spans = with_costs(found.spans)
+        return Trace(known, spans, found.logs, found.is_cut, trace_cost(spans, found.logs))
 
     def langsmith_url(self, trace: Trace) -> str | None:
         """Return where LangSmith shows `trace`; None where that is not used, or nothing of it can be there.
@@ -102,4 +101,4 @@ class Reader:
     def logs(self, wanted: LogFilter, limit: int = 100) -> Sequence[LogRow]:
         """Return logs, newest first."""
         with self.session() as session:
-            return logs.logs(session, wanted, limit)
+            return logs.logs(session, wanted, limit).rows

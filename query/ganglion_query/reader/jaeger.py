@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from ganglion_query.model import Condition, LogRow
+from ganglion_query.reader.bounds import LOG_BYTES, SPAN_BYTES, Bounded, bounded
 from ganglion_query.reader.columns import LOG_COLUMNS
 from ganglion_query.reader.conditions import SPANS, all_of
 from ganglion_query.reader.session import Session
@@ -128,19 +129,31 @@ _OPERATIONS = sql.SQL("""WITH RECURSIVE names AS (
 _TRACES = sql.SQL("""SELECT replace(s.trace_id::text, '-', '') AS trace_id FROM spans s WHERE {where}
     GROUP BY s.trace_id ORDER BY max(s.start_time) DESC LIMIT %(limit)s""")
 
-_SPANS: LiteralString = """SELECT replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.parent_span_id, s.flags,
+_SPANS = bounded(
+    """replace(s.trace_id::text, '-', '') AS trace_id, s.span_id, s.parent_span_id, s.flags,
         s.trace_state, s.name, s.kind, s.service_name, s.start_time, s.end_time, s.duration_ms, s.status,
         s.status_message, coalesce(s.attributes, jsonb_build_object()) AS attributes,
         coalesce(s.events, jsonb_build_array()) AS events, coalesce(s.links, jsonb_build_array()) AS links,
-        s.scope_name, s.scope_version, coalesce(s.scope, jsonb_build_object()) AS scope, s.resource_id
-    FROM unnest(%(traces)s::uuid[]) WITH ORDINALITY AS wanted (trace_id, place) CROSS JOIN LATERAL (
-        SELECT * FROM spans x WHERE x.trace_id = wanted.trace_id ORDER BY x.start_time, x.span_id LIMIT %(each)s) AS s
-    ORDER BY wanted.place, s.start_time, s.span_id LIMIT %(limit)s"""
+        s.scope_name, s.scope_version, coalesce(s.scope, jsonb_build_object()) AS scope, s.resource_id""",
+    """SELECT x.*, wanted.place FROM unnest(%(traces)s::uuid[]) WITH ORDINALITY AS wanted (trace_id, place)
+        CROSS JOIN LATERAL (SELECT * FROM spans x WHERE x.trace_id = wanted.trace_id
+            ORDER BY x.start_time, x.span_id LIMIT %(each)s) AS x
+        ORDER BY wanted.place, x.start_time, x.span_id LIMIT %(limit)s""",
+    "s",
+    "s.place, s.start_time, s.span_id",
+    size=SPAN_BYTES,
+)
 
-_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS}
-    FROM unnest(%(traces)s::uuid[]) WITH ORDINALITY AS wanted (trace_id, place) CROSS JOIN LATERAL (
-        SELECT * FROM logs x WHERE x.trace_id = wanted.trace_id ORDER BY x.timestamp LIMIT %(each)s) AS l
-    ORDER BY wanted.place, l.timestamp LIMIT %(limit)s"""  # noqa: S608
+_LOGS = bounded(
+    LOG_COLUMNS,
+    """SELECT x.*, wanted.place FROM unnest(%(traces)s::uuid[]) WITH ORDINALITY AS wanted (trace_id, place)
+        CROSS JOIN LATERAL (SELECT * FROM logs x WHERE x.trace_id = wanted.trace_id
+            ORDER BY x.timestamp LIMIT %(each)s) AS x
+        ORDER BY wanted.place, x.timestamp LIMIT %(limit)s""",
+    "l",
+    "l.place, l.timestamp",
+    size=LOG_BYTES,
+)
 
 _RESOURCES: LiteralString = "SELECT id, attributes FROM resources WHERE id = ANY(%(ids)s)"
 
@@ -259,16 +272,17 @@ def _beginnings(wanted: SpanCriteria) -> Iterator[datetime]:
     yield wanted.since
 
 
-def spans_of(session: Session, traces: Sequence[str], each: int, limit: int) -> list[StoredSpan]:
+def spans_of(session: Session, traces: Sequence[str], each: int, limit: int) -> Bounded[StoredSpan]:
     """Return spans of `traces` in the order of these and in time order, at most `each` of one and `limit` in all."""
     with session.lookups():
-        return session.rows(StoredSpan, _SPANS, {"traces": list(traces), "each": each, "limit": limit}, often=True)
+        return session.bounded(StoredSpan, _SPANS, {"traces": list(traces), "each": each, "limit": limit}, often=True)
 
 
 def logs_of(session: Session, traces: Sequence[str], each: int, limit: int) -> list[LogRow]:
     """Return logs of `traces` in the order of these and in time order, at most `each` of one and `limit` in all."""
+    wanted = {"traces": list(traces), "each": each, "limit": limit}
     with session.lookups():
-        return session.rows(LogRow, _LOGS, {"traces": list(traces), "each": each, "limit": limit}, often=True)
+        return session.bounded(LogRow, _LOGS, wanted, often=True).rows
 
 
 def resources_of(session: Session, spans: Sequence[StoredSpan]) -> dict[int, Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from ganglion_query.model import LEVELS, ErrorRow, LogFilter, LogRow
+from ganglion_query.reader.bounds import LOG_BYTES, Bounded, bounded
 from ganglion_query.reader.columns import LOG_COLUMNS, where
 from ganglion_query.reader.conditions import LOGS, all_of
 from ganglion_query.reader.session import Session
@@ -41,21 +42,31 @@ class ErrorFilter:
 
 
 # A time lies in one partition, so a place within it tells rows of one time apart.
-_LOGS = sql.SQL(f"""SELECT {LOG_COLUMNS}, l.ctid::text AS place FROM logs l
-    WHERE {{where}} ORDER BY l.timestamp DESC, l.ctid DESC LIMIT %(limit)s""")  # noqa: S608
+_LOGS = sql.SQL(
+    bounded(
+        f"{LOG_COLUMNS}, l.place::text AS place",
+        """SELECT l.*, l.ctid AS place FROM logs l WHERE {where}
+            ORDER BY l.timestamp DESC, l.ctid DESC LIMIT %(limit)s""",
+        "l",
+        "l.timestamp DESC, l.place DESC",
+        size=LOG_BYTES,
+    )
+)
 _AFTER = sql.SQL("l.timestamp <= %(after)s AND (l.timestamp, l.ctid) < (%(after)s, %(place)s::tid)")
 
 # A failed span is told only where it began to fail and no log of it is an error, which says more: where neither a log
 # of it nor a child is told instead.
 _ERRORS = sql.SQL("""SELECT * FROM (
     SELECT l.timestamp, 'log' AS kind, l.level, l.service_name, l.user_id,
-        replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.logger AS source, l.message, l.error,
+        replace(l.trace_id::text, '-', '') AS trace_id, l.span_id, l.logger AS source,
+        left(l.message, %(longest)s) AS message, left(l.error, %(longest)s) AS error,
         'log ' || l.ctid::text AS place
     FROM logs l WHERE l.level IN ('ERROR', 'CRITICAL') AND {logs} ORDER BY l.timestamp DESC, place DESC LIMIT %(limit)s
 ) AS failed_logs UNION ALL SELECT * FROM (
     SELECT s.start_time, 'span', NULL, s.service_name, s.user_id,
-        replace(s.trace_id::text, '-', ''), s.span_id, s.name, s.status_message,
-        (SELECT concat_ws(': ', e -> 'attributes' ->> 'exception.type', e -> 'attributes' ->> 'exception.message')
+        replace(s.trace_id::text, '-', ''), s.span_id, s.name, left(s.status_message, %(longest)s),
+        (SELECT left(concat_ws(': ', e #>> '{{attributes,exception.type}}', e #>> '{{attributes,exception.message}}'),
+                %(longest)s)
             FROM jsonb_array_elements(s.events) e WHERE e ->> 'name' = 'exception' LIMIT 1),
         'span ' || s.ctid::text AS place
     FROM spans s WHERE s.status = 'ERROR' AND {spans} AND NOT EXISTS (
@@ -87,6 +98,9 @@ GROUP BY s.trace_id"""
 _EARLIER, _LATER = timedelta(hours=1), timedelta(minutes=1)
 """How far a request may have begun from its error: servers' clocks differ."""
 
+LONGEST = 8192
+"""Characters of an error's message that are told in a list."""
+
 _TOLD_BEFORE, _TOLD_AFTER = timedelta(hours=1), timedelta(days=1)
 
 # Logs come newest first from ever longer spans of time, so that a short answer does not cost a scan of the day.
@@ -97,7 +111,7 @@ def errors(
     session: Session, wanted: ErrorFilter, limit: int, after: tuple[datetime, str] | None = None
 ) -> Sequence[PlacedError]:
     """Return errors, newest first; with `after` those behind that time and place."""
-    arguments: dict[str, Any] = {**asdict(wanted), "limit": limit}
+    arguments: dict[str, Any] = {**asdict(wanted), "limit": limit, "longest": LONGEST}
     of_logs: sql.Composable = where("l", "timestamp", arguments)
     of_spans: sql.Composable = where("s", "start_time", arguments)
     if after is not None:
@@ -144,7 +158,7 @@ def _both(one: sql.Composable, other: sql.Composable) -> sql.Composable:
 
 def logs(
     session: Session, wanted: LogFilter, limit: int, after: tuple[datetime, str] | None = None
-) -> Sequence[PlacedLog]:
+) -> Bounded[PlacedLog]:
     """Return logs, newest first; with `after` those behind that time and place.
 
     Raises:
@@ -157,15 +171,15 @@ def logs(
         arguments["after"], arguments["place"] = after
         conditions.append(_AFTER)
     newest = after[0] if after is not None else wanted.until or datetime.now(UTC)
-    rows: Sequence[PlacedLog] = ()
+    found: Bounded[PlacedLog] = Bounded([], is_cut=False)
     for since in _beginnings(wanted, newest):
         arguments["since"] = since
         times = where("l", "timestamp", arguments)
         query = _LOGS.format(where=sql.SQL(" AND ").join([times, *conditions]))
-        rows = session.rows(PlacedLog, query, arguments)
-        if len(rows) == limit:
+        found = session.bounded(PlacedLog, query, arguments)
+        if len(found.rows) == limit or found.is_cut:
             break
-    return rows
+    return found
 
 
 def arguments_of(wanted: LogFilter) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from ganglion_collector.errors import CollectorError
 from psycopg import errors, sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from psycopg.rows import RowFactory, RowMaker, class_row, dict_row
+from psycopg.rows import RowFactory, RowMaker, class_row, dict_row, tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from ganglion_query.reader.bounds import Bounded
 from ganglion_query.reader.cancellation import Cancellation
 
 if TYPE_CHECKING:
@@ -96,6 +97,13 @@ class Session:
         self.cancellation.check()
         with self.connection.cursor(row_factory=_rows_of(row)) as cursor:
             return cursor.execute(query, arguments, prepare=often or None).fetchall()
+
+    def bounded(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> Bounded[R]:
+        """Return as many rows as fit, the first; the query is one of `bounds.bounded`."""
+        self.cancellation.check()
+        with self.connection.cursor(row_factory=tuple_row) as cursor:
+            found = cursor.execute(query, arguments, prepare=often or None).fetchall()
+        return Bounded([row(*values[:-1]) for values in found], bool(found) and found[0][-1] > len(found))
 
     def dicts(self, query: Query, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         self.cancellation.check()

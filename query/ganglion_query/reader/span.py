@@ -1,8 +1,7 @@
 """One span, and the trace around it as far as its place in the tree needs it: without what the other spans hold."""
 
-from typing import LiteralString
-
 from ganglion_query.model import LogRow, SpanRow
+from ganglion_query.reader.bounds import LOG_BYTES, bounded
 from ganglion_query.reader.columns import LOG_COLUMNS
 from ganglion_query.reader.session import Session
 
@@ -20,8 +19,14 @@ _SPANS = """SELECT replace(s.trace_id::text, '-', '') AS trace_id,
     FROM spans s LEFT JOIN resources r ON r.id = s.resource_id
     WHERE s.trace_id = %(trace_id)s::uuid ORDER BY s.span_id <> %(span_id)s, s.start_time, s.span_id LIMIT %(limit)s"""
 
-_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l
-    WHERE l.trace_id = %(trace_id)s::uuid AND l.span_id = %(span_id)s ORDER BY l.timestamp LIMIT %(limit)s"""  # noqa: S608
+_LOGS = bounded(
+    LOG_COLUMNS,
+    """SELECT * FROM logs l WHERE l.trace_id = %(trace_id)s::uuid AND l.span_id = %(span_id)s
+        ORDER BY l.timestamp LIMIT %(limit)s""",
+    "l",
+    "l.timestamp",
+    size=LOG_BYTES,
+)
 
 
 def spans_around(session: Session, trace_id: str, span_id: str, limit: int) -> list[SpanRow]:
@@ -32,6 +37,6 @@ def spans_around(session: Session, trace_id: str, span_id: str, limit: int) -> l
 
 
 def span_logs(session: Session, trace_id: str, span_id: str, limit: int) -> list[LogRow]:
-    """Return at most `limit` logs of a span, the earliest first."""
+    """Return at most `limit` logs of a span, as far as they fit, the earliest first."""
     session.about(trace_id)
-    return session.rows(LogRow, _LOGS, {"trace_id": trace_id, "span_id": span_id, "limit": limit})
+    return session.bounded(LogRow, _LOGS, {"trace_id": trace_id, "span_id": span_id, "limit": limit}).rows

@@ -1,20 +1,31 @@
 """Spans and logs of one trace."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString
 
 from ganglion_query.model import LogRow, SpanRow
+from ganglion_query.reader.bounds import LOG_BYTES, SPAN_BYTES, bounded
 from ganglion_query.reader.columns import LOG_COLUMNS, SPAN_COLUMNS
 from ganglion_query.reader.session import Session
 
-__all__ = ["newest_trace", "trace_rows", "trace_times"]
+__all__ = ["TraceRows", "newest_trace", "trace_rows", "trace_times"]
 
-_SPANS: LiteralString = f"""SELECT {SPAN_COLUMNS} FROM spans s LEFT JOIN resources r ON r.id = s.resource_id
-    WHERE s.trace_id = %(trace_id)s::uuid ORDER BY s.start_time, s.span_id LIMIT %(limit)s"""  # noqa: S608
-
-_LOGS: LiteralString = f"""SELECT {LOG_COLUMNS} FROM logs l
-    WHERE l.trace_id = %(trace_id)s::uuid ORDER BY l.timestamp LIMIT %(limit)s"""  # noqa: S608
+_SPANS = bounded(
+    SPAN_COLUMNS,
+    """SELECT * FROM spans s WHERE s.trace_id = %(trace_id)s::uuid ORDER BY s.start_time, s.span_id LIMIT %(limit)s""",
+    "s",
+    "s.start_time, s.span_id",
+    size=SPAN_BYTES,
+    joined="LEFT JOIN resources r ON r.id = s.resource_id",
+)
+_LOGS = bounded(
+    LOG_COLUMNS,
+    "SELECT * FROM logs l WHERE l.trace_id = %(trace_id)s::uuid ORDER BY l.timestamp LIMIT %(limit)s",
+    "l",
+    "l.timestamp",
+    size=LOG_BYTES,
+)
 
 # What is found by the trace id stands apart, or the least of all would be looked for along the times.
 _TIMES = """WITH found AS MATERIALIZED (
@@ -29,12 +40,24 @@ _NEWEST = """SELECT replace(trace_id::text, '-', '') AS trace_id, start_time FRO
 _WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1))
 
 
-def trace_rows(session: Session, trace_id: str, limit: int) -> tuple[list[SpanRow], list[LogRow]]:
-    """Return at most `limit` spans and `limit` logs of a trace, the earliest first."""
-    wanted = {"trace_id": trace_id, "limit": limit}
+@dataclass(frozen=True, slots=True)
+class TraceRows:
+    """Spans and logs of a trace, each the earliest first; `is_cut`: there are more, which did not fit."""
+
+    spans: Sequence[SpanRow]
+    logs: Sequence[LogRow]
+    is_cut: bool
+
+
+def trace_rows(session: Session, trace_id: str, limit: int) -> TraceRows:
+    """Return at most `limit` spans and `limit` logs of a trace."""
+    wanted = {"trace_id": trace_id, "limit": limit + 1}
     session.about(trace_id)
     with session.lookups():
-        return session.rows(SpanRow, _SPANS, wanted, often=True), session.rows(LogRow, _LOGS, wanted, often=True)
+        spans = session.bounded(SpanRow, _SPANS, wanted, often=True)
+        logs = session.bounded(LogRow, _LOGS, wanted, often=True)
+    is_cut = spans.is_cut or logs.is_cut or max(len(spans.rows), len(logs.rows)) > limit
+    return TraceRows(spans.rows[:limit], logs.rows[:limit], is_cut)
 
 
 @dataclass(frozen=True, slots=True)

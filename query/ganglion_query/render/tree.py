@@ -66,7 +66,8 @@ def print_trace(console: Console, trace: Trace, answer: TraceAnswer | None = Non
     for line in [*heading_lines(answer), *_orphans(forest), *_titles(forest, page), *_forest_lines(forest, page)]:
         console.print(line, soft_wrap=True)
     if answer.truncated:
-        console.print(f"\nOnly the first {len(answer.spans)} spans and {len(answer.logs)} logs are shown; see --limit.")
+        shown = f"{len(answer.spans)} spans and {len(answer.logs)} logs"
+        console.print(f"\nOnly the first {shown} are shown: there are more than --limit, or than 16 MiB hold.")
     if answer.failed_spans:
         hint(console, "", f"Why?  {next_command('explain', answer.trace_id)}")
 

@@ -46,7 +46,9 @@ def print_waterfall(console: Console, answer: TraceAnswer) -> None:
     for line in lines:
         console.print(line, soft_wrap=True)
     if answer.truncated:
-        console.print(f"\nOnly the first {len(answer.spans)} spans are shown; see --limit.")
+        console.print(
+            f"\nOnly the first {len(answer.spans)} spans are shown: there are more than --limit, or than 16 MiB hold."
+        )
     hint(
         console,
         "",

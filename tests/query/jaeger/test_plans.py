@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from ganglion_query.reader import Session, jaeger
+from ganglion_query.reader.bounds import Bounded
 from ganglion_query.reader.jaeger import SpanCriteria
 from ganglion_query.reader.session import Query
 from psycopg import sql
@@ -29,6 +30,9 @@ class _Explaining(Session):
         del row, often
         self._explain(query, arguments)
         return []
+
+    def bounded(self, row: type[R], query: Query, arguments: Mapping[str, Any], *, often: bool = False) -> Bounded[R]:
+        return Bounded(self.rows(row, query, arguments, often=often), is_cut=False)
 
     def dicts(self, query: Query, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         self._explain(query, arguments)

@@ -682,6 +682,7 @@ export interface components {
          * @description One error: a log from ERROR on, or a failed span none of whose logs says so (`kind`: `log` or `span`).
          *
          *     `root_name` is the request in which it was, by its root span, `http_status` what that was answered with.
+         *     `message` and `error` are whole up to 8,192 characters.
          */
         ErrorRow: {
             /**
