@@ -1,15 +1,17 @@
-"""Whoever goes before the answer takes the question along: PostgreSQL stops working on it."""
+"""Clients that go, or never quite come: PostgreSQL stops working for them, and they hold no connection."""
 
 import asyncio
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 
 import psycopg
 import pytest
+from ganglion_query.api import server
 from ganglion_query.reader import Cancellation, CancelledError, Reader
 
 from tests.fix_collector import eventually
@@ -49,10 +51,14 @@ def locked(dsn: str) -> Iterator[Locked]:
         yield Locked(watching)
 
 
+def connected(address: str) -> socket.socket:
+    host, port = address.split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
 @contextmanager
 def asking(address: str, path: str) -> Iterator[socket.socket]:
-    host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as client:
+    with connected(address) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
         yield client
 
@@ -61,34 +67,55 @@ def asking(address: str, path: str) -> Iterator[socket.socket]:
     "path", ["/api/v1/logs", "/api/v1/overview", "/api/v1/traces/" + "a" * 32, "/jaeger/api/traces/" + "a" * 32]
 )
 def test_the_statement_of_a_client_that_has_gone_ends(dsn: str, path: str) -> None:
-    with served(dsn, timeout=f"{LONG}s", connections=1) as server:
+    with served(dsn, timeout=f"{LONG}s", connections=1) as serving:
         with locked(dsn) as database:
-            with asking(server.address, path):
+            with asking(serving.address, path):
                 eventually(lambda: database.waiting() == 1)
             eventually(lambda: database.waiting() == 0)
         # The only connection there may be is free again, and does not bear what was sent to stop another's statement.
-        assert server.get("/api/v1/logs").status_code == 200
+        assert serving.get("/api/v1/logs").status_code == 200
 
 
 def test_others_are_answered_though_some_have_gone(dsn: str) -> None:
-    with served(dsn, timeout=f"{LONG}s", connections=2) as server, ThreadPoolExecutor() as threads:
+    with served(dsn, timeout=f"{LONG}s", connections=2) as serving, ThreadPoolExecutor() as threads:
         with locked(dsn) as database:
-            with asking(server.address, "/api/v1/logs"):
-                stays = threads.submit(server.get, "/api/v1/logs")
+            with asking(serving.address, "/api/v1/logs"):
+                stays = threads.submit(serving.get, "/api/v1/logs")
                 eventually(lambda: database.waiting() == 2)
             eventually(lambda: database.waiting() == 1)
         assert stays.result(15).status_code == 200
 
 
 def test_a_tail_ends_its_look_with_its_client(dsn: str) -> None:
-    with served(dsn, timeout=f"{LONG}s", connections=1) as server:
-        with asking(server.address, "/api/v1/logs/tail") as client:
+    with served(dsn, timeout=f"{LONG}s", connections=1) as serving:
+        with asking(serving.address, "/api/v1/logs/tail") as client:
             assert client.recv(1024).startswith(b"HTTP/1.1 200")
             with locked(dsn) as database:
                 eventually(lambda: database.waiting() == 1)
                 client.close()
                 eventually(lambda: database.waiting() == 0)
-        assert server.get("/api/v1/logs").status_code == 200
+        assert serving.get("/api/v1/logs").status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /api/v1/logs HT", b"GET /api/v1/logs HTTP/1.1\r\nHost: localhost\r\n"])
+def test_a_connection_on_which_no_request_arrives_is_closed(
+    dsn: str, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_SLOWEST_REQUEST", 0.3)
+    with served(dsn) as serving, connected(serving.address) as client:
+        client.sendall(sent)
+        assert client.recv(1024) == b""
+
+
+def test_a_second_request_may_come_late_but_not_slowly(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(dsn) as serving, closing(HTTPConnection(serving.address, timeout=10)) as client:
+        for _ in range(2):
+            client.request("GET", "/api/v1/session")
+            answer = client.getresponse()
+            assert (answer.status, answer.read()[:1]) == (200, b"{")
+        monkeypatch.setattr(server, "_SLOWEST_REQUEST", 0.3)
+        client.sock.sendall(b"GET /api")
+        assert client.sock.recv(1024) == b""
 
 
 def test_nothing_more_is_asked_once_it_is_cancelled(dsn: str) -> None:

@@ -17,6 +17,8 @@ _GRACE = 5
 _KEEP_ALIVE = 75
 _LONGEST_REQUEST = 256 * 1024
 """Bytes of one request, which is a line and headers: nobody asks with a body."""
+_SLOWEST_REQUEST = 20
+"""Seconds in which one has to arrive, from the connection or from its first byte."""
 _MOST_CONNECTIONS = 500
 
 
@@ -45,9 +47,28 @@ async def serve(
 
 
 class _Protocol(HttpToolsProtocol):
-    """HTTP with a bound on what is kept of a request before anybody has looked at it."""
+    """HTTP with bounds on what is kept of a request before anybody has looked at it, and for how long."""
 
     _length = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(_SLOWEST_REQUEST, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._met()
+        super().connection_lost(exc)
+
+    def _met(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def on_message_begin(self) -> None:
+        self._met()
+        self._deadline = self.loop.call_later(_SLOWEST_REQUEST, self.transport.close)
+        super().on_message_begin()
 
     def data_received(self, data: bytes) -> None:
         self._length += len(data)
@@ -58,6 +79,7 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._length = 0
+        self._met()
         super().on_message_complete()
 
 
