@@ -4,6 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from ganglion_query.answers import calls
 from ganglion_query.answers.costs import By, CostGroup, Costs, costs
 from ganglion_query.answers.period import Period
 from ganglion_query.answers.trace import read_trace
@@ -181,3 +182,28 @@ def test_a_call_is_whose_the_nearest_span_above_it_says(postgresql: str) -> None
         counted = calls_of(spans, (span.span_id for span in spans if span.cost))
         expected.update(_user(span, spans) for span in spans if span.span_id in counted)
     assert {group.name: group.calls for group in _costs(postgresql, "user").groups} == expected
+
+
+def test_a_period_of_many_calls_is_read_in_parts_that_count_each_once(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(postgresql, *asked(60, minutes_ago(55), minutes_ago(5), cost=0.001, user=lambda random: random.choice("ab")))
+    whole = _costs(postgresql, "user")
+    monkeypatch.setattr(calls, "_AT_ONCE", 8)
+    assert _costs(postgresql, "user") == whole
+    assert (sum(group.calls for group in whole.groups), whole.truncated) == (60, False)
+
+
+def test_more_calls_at_once_than_can_be_read_are_told(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(postgresql, *asked(12, minutes_ago(30), minutes_ago(29.9), cost=0.001))
+    monkeypatch.setattr(calls, "_AT_ONCE", 8)
+    found = _costs(postgresql, "user")
+    assert (found.truncated, 0 < sum(group.calls for group in found.groups) < 12) == (True, True)
+
+
+def test_no_more_calls_are_added_up_than_there_may_be(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(postgresql, *asked(12, minutes_ago(55), minutes_ago(5), cost=0.001))
+    monkeypatch.setattr("ganglion_query.answers.costs._MOST_ROWS", 5)
+    found = _costs(postgresql, "trace", limit=100)
+    assert (found.truncated, len(found.groups)) == (True, 5)
+    assert min(group.last_seen for group in found.groups) > minutes_ago(30)

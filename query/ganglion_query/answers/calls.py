@@ -1,7 +1,7 @@
 """Calls of models in a period, each once, with what it cost and for whom: by the rule of `costs.trace_cost`."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from ganglion_query.reader import Session
 from ganglion_query.reader import costs as rows
 from ganglion_query.reader.costs import CostLogRow, Places, UsageRow
 
-__all__ = ["Call", "FoundCalls", "find_calls"]
+__all__ = ["Call", "Calls", "find_calls"]
 
 _KEPT = (
     *MODELS,
@@ -27,8 +27,12 @@ _KEPT = (
         for name in ("ls_provider", "ls_model_name")
     ),
 )
-# What a span of the period repeats may have begun after it, and what repeats it before.
+# What a span of the period repeats may have begun after it, and what repeats it before; as far as a stretch is long,
+# where so many come that it has to be a short one.
 _MARGIN = timedelta(minutes=15)
+_STRETCH, _SHORTEST = timedelta(hours=6), timedelta(minutes=1)
+_AT_ONCE = 10_000
+"""Rows of a stretch; where there are more, a shorter one is read."""
 _MOST_ABOVE = 200
 
 
@@ -46,14 +50,6 @@ class Call:
     layer: str | None
     user_id: str | None
     tenant_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class FoundCalls:
-    """The calls; `truncated`: there are more, these are the newest."""
-
-    calls: Sequence[Call]
-    truncated: bool
 
 
 class _Told:
@@ -109,26 +105,65 @@ _Names = tuple[str | None, str | None]
 _NOWHERE = Places({}, {}, {}, {})
 
 
-def find_calls(session: Session, period: Period, trace_id: str | None, most: int) -> FoundCalls:
-    """Return the calls that began in a period, of one trace if it is given.
+class Calls:
+    """Calls of models, each once, for one iteration; `truncated` says afterwards that there are more.
+
+    They are read a stretch of time after the other, the newest first: a long period takes its time, but no memory.
+    """
+
+    def __init__(self, session: Session, period: Period, trace_id: str | None, most: int) -> None:
+        self.truncated = False
+        self._session = session
+        self._period = period
+        self._trace_id = trace_id
+        self._left = most
+
+    def __iter__(self) -> Iterator[Call]:
+        longest = self._period.length if self._trace_id else _STRETCH
+        until, length = self._period.until, longest
+        while until > self._period.since and not self.truncated:
+            since = max(self._period.since, until - length)
+            margin = min(_MARGIN, length)
+            wanted = rows.Wanted(since - margin, until + margin, self._trace_id, _AT_ONCE)
+            usages, logs = rows.usages(self._session, wanted, TELLING, _KEPT), rows.cost_logs(self._session, wanted)
+            if max(len(usages), len(logs)) == _AT_ONCE and length > _SHORTEST:
+                length /= 2
+                continue
+            calls = [one for one in _each(self._session, usages, logs, wanted) if since <= one.time < until]
+            self.truncated = _is_cut(usages, logs, since) or len(calls) > self._left
+            yield from sorted(calls, key=_time, reverse=True)[: self._left]
+            self._left -= len(calls)
+            until, length = since, min(2 * length, longest)
+
+
+def _is_cut(usages: Sequence[UsageRow], logs: Sequence[CostLogRow], since: datetime) -> bool:
+    """Tell whether there are more rows after `since` than were read, which are the newest."""
+    last = [*(one.start_time for one in usages[_AT_ONCE - 1 :]), *(one.timestamp for one in logs[_AT_ONCE - 1 :])]
+    return any(time >= since for time in last)
+
+
+def find_calls(session: Session, period: Period, trace_id: str | None, most: int) -> Calls:
+    """Return the calls that began in a period, of one trace if it is given, at most so many.
 
     Raises:
         ValueError: `trace_id` is not one.
-        ConfigError: the file that GANGLION_PRICES names is wrong.
+        ConfigError: the file that GANGLION_PRICES names is wrong; while the calls are read.
     """
-    known = None if trace_id is None else parse_trace_id(trace_id)
-    wanted = rows.Wanted(period.since - _MARGIN, period.until + _MARGIN, known, most)
-    usages = rows.usages(session, wanted, TELLING, _KEPT)
-    logs = rows.cost_logs(session, wanted)
+    return Calls(session, period, None if trace_id is None else parse_trace_id(trace_id), most)
+
+
+def _each(session: Session, usages: Sequence[UsageRow], logs: Sequence[CostLogRow], wanted: rows.Wanted) -> list[Call]:
     spans = {(usage.trace_id, usage.span_id): usage for usage in usages}
     logs_of: defaultdict[_Key, list[CostLogRow]] = defaultdict(list)
     for log in logs:
         if log.trace_id:
             logs_of[log.trace_id, log.span_id or ""].append(log)
     told = {key: _Told(spans.get(key), logs_of.get(key, ())) for key in {**spans, **logs_of}}
-    calls = [*_calls(session, told, wanted), *(_of_log(log) for log in logs if not log.trace_id)]
-    within = [call for call in calls if period.since <= call.time < period.until]
-    return FoundCalls(within, len(usages) == most or len(logs) == most)
+    return [*_calls(session, told, wanted), *(_of_log(log) for log in logs if not log.trace_id)]
+
+
+def _time(call: Call) -> datetime:
+    return call.time
 
 
 def _calls(session: Session, told: Mapping[_Key, _Told], wanted: rows.Wanted) -> list[Call]:

@@ -213,7 +213,7 @@ def _only(names: Iterable[str | None]) -> str | None:
 
 def _told(session: Session, period: Period) -> _Told:
     costs: defaultdict[str, float] = defaultdict(float)
-    for call in find_calls(session, period, None, _MOST * 2).calls:
+    for call in find_calls(session, period, None, _MOST * 2):
         if call.trace_id and call.usd is not None:
             costs[call.trace_id] += call.usd
     found: defaultdict[str, dict[str, float]] = defaultdict(dict)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from ganglion_query.answers.calls import Call, find_calls
@@ -15,6 +15,7 @@ __all__ = ["By", "CostGroup", "Costs", "costs"]
 By = Literal["user", "tenant", "model", "layer", "service", "trace"]
 
 _MOST_ROWS = 200_000
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,13 @@ def costs(reader: Reader, by: By, period: Period, trace_id: str | None = None, l
     """
     with reader.session() as session:
         found = find_calls(session, period, trace_id, _MOST_ROWS)
-    groups = _grouped(found.calls, by)
+        groups = _grouped(found, by)
     return Costs(
         by=by,
         period=period,
-        usd=_dollars(found.calls),
-        is_computed=any(call.is_computed for call in found.calls),
-        tokens=sum(call.tokens for call in found.calls),
+        usd=round(sum(group.usd for group in groups), 12),
+        is_computed=any(group.is_computed for group in groups),
+        tokens=sum(group.tokens for group in groups),
         groups=groups[:limit],
         others=max(0, len(groups) - limit),
         truncated=found.truncated,
@@ -75,10 +76,10 @@ def costs(reader: Reader, by: By, period: Period, trace_id: str | None = None, l
 
 
 def _grouped(calls: Iterable[Call], by: By) -> list[CostGroup]:
-    groups: defaultdict[str | None, list[Call]] = defaultdict(list)
+    sums: defaultdict[str | None, _Sum] = defaultdict(_Sum)
     for call in calls:
-        groups[_name(call, by)].append(call)
-    found = [_group(name, some) for name, some in groups.items()]
+        sums[_name(call, by)].add(call)
+    found = [one.group(name) for name, one in sums.items()]
     return sorted(found, key=lambda group: (-group.usd, -group.tokens, group.name or ""))
 
 
@@ -98,18 +99,38 @@ def _name(call: Call, by: By) -> str | None:
             return call.trace_id
 
 
-def _group(name: str | None, calls: Sequence[Call]) -> CostGroup:
-    return CostGroup(
-        name=name,
-        usd=_dollars(calls),
-        is_computed=any(call.is_computed for call in calls),
-        calls=len(calls),
-        requests=len({call.trace_id for call in calls if call.trace_id}),
-        tokens=sum(call.tokens for call in calls),
-        last_seen=max(call.time for call in calls),
-        unpriced=sum(call.usd is None for call in calls),
-    )
+class _Sum:
+    """Calls added up."""
 
+    __slots__ = ("calls", "is_computed", "last_seen", "tokens", "traces", "unpriced", "usd")
 
-def _dollars(calls: Iterable[Call]) -> float:
-    return round(sum(call.usd or 0.0 for call in calls), 12)
+    def __init__(self) -> None:
+        self.usd = 0.0
+        self.is_computed = False
+        self.calls = 0
+        self.traces: set[str] = set()
+        self.tokens = 0
+        self.last_seen = _LONG_AGO
+        self.unpriced = 0
+
+    def add(self, call: Call) -> None:
+        self.usd += call.usd or 0.0
+        self.is_computed |= call.is_computed
+        self.calls += 1
+        if call.trace_id:
+            self.traces.add(call.trace_id)
+        self.tokens += call.tokens
+        self.last_seen = max(self.last_seen, call.time)
+        self.unpriced += call.usd is None
+
+    def group(self, name: str | None) -> CostGroup:
+        return CostGroup(
+            name=name,
+            usd=round(self.usd, 12),
+            is_computed=self.is_computed,
+            calls=self.calls,
+            requests=len(self.traces),
+            tokens=self.tokens,
+            last_seen=self.last_seen,
+            unpriced=self.unpriced,
+        )

@@ -99,8 +99,8 @@ def overview(reader: Reader, period: Period, service: str | None = None, layer: 
         steps = Period(_begin(period.since, step), period.until)
         wanted = Wanted(steps.since, steps.until, service, _MOST_SCORES)
         scores = buckets(session, wanted, step)
-        calls = find_calls(session, period, None, _MOST_CALLS).calls
-    spent = _Spent.of(calls, step, service, layer)
+        calls = find_calls(session, period, None, _MOST_CALLS)
+        spent = _Spent.of(calls, step, service, layer)
     whole = next(row for row in rows if row.kind == "all")
     p50, p95, p99 = _quantiles(whole)
     return Overview(
