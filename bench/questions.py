@@ -16,6 +16,7 @@ from ganglion_query.answers import (
     error_groups,
     explanation,
     log_search,
+    log_volume,
     overview,
     quality,
     search,
@@ -126,6 +127,9 @@ def _of_time(samples: Samples, day: Period) -> Iterator[Question]:
     warnings = [_ask(log_search.search_logs, one) for one in graver]
     yield Question("an hour, warnings and errors", HOUR, warnings, day)
     yield Question("an hour, error rate of each logger", HOUR, [_error_rate(one) for one in hours], day)
+    counted = [_ask(log_volume.log_volume, LogFilter(), one) for one in hours]
+    yield Question("an hour, logs over time", HOUR, counted, day, f"logs/volume?{_times(hours[0])}")
+    yield Question("a day, logs over time", None, [_ask(log_volume.log_volume, LogFilter(), day)] * 5, day)
     failed = [_ask(log_search.list_errors, ErrorFilter(since=one.since, until=one.until)) for one in hours]
     yield Question("an hour, errors", HOUR, failed, day, f"errors?{_times(hours[0])}")
     views = [_ask(overview.overview, one) for one in hours]

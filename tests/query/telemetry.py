@@ -14,10 +14,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-__all__ = ["ERROR", "INFO", "TRACE_ID", "Sent", "attributes", "log", "span", "store"]
+__all__ = ["ERROR", "INFO", "TRACE_ID", "WARNING", "Sent", "attributes", "log", "span", "store"]
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
-INFO, ERROR = 9, 17
+INFO, WARNING, ERROR = 9, 13, 17
 
 
 @dataclass

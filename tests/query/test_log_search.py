@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from ganglion_query.answers.log_search import ErrorFilter, list_errors, search_logs
+from ganglion_query.answers.log_volume import log_volume
+from ganglion_query.answers.period import Period
 from ganglion_query.answers.tail import Tail
 from ganglion_query.cursors import encode
 from ganglion_query.model import Condition, LogFilter
 from ganglion_query.reader import Reader
 
-from tests.query.telemetry import ERROR, Sent, attributes, log, span, store
+from tests.query.telemetry import ERROR, INFO, WARNING, Sent, attributes, log, span, store
 
 NOW = datetime.now(UTC)
 
@@ -97,6 +99,27 @@ async def test_a_failure_is_told_where_it_began_and_by_what_is_told_of_the_user(
 
     assert told(None) == ["failed", "query"]
     assert told("ada") == ["POST /", "search"]
+
+
+async def test_logs_are_counted_over_time(postgresql: str) -> None:
+    until = datetime.now(UTC)
+    period = Period(until - timedelta(hours=1), until)
+    times = [period.since, *(_ago(minutes=minutes) for minutes in (50, 50, 10, 5))]
+    levels = [INFO, WARNING, ERROR, INFO, ERROR]
+    sent = [log("m", at=at, severity=level, user_id="ada") for at, level in zip(times, levels, strict=True)]
+    outside = [log("m", at=at) for at in (period.since - timedelta(seconds=1), until)]
+    await store(postgresql, Sent("shop", [], [*sent, *outside, log("other", at=_ago(minutes=5))]))
+    reader = Reader(postgresql)
+    found = log_volume(reader, LogFilter(user="ada"), period)
+    assert (found.step_seconds, found.logs, found.warnings, found.errors) == (60, 5, 3, 2)
+    assert [point.time for point in found.points] == [
+        found.points[0].time + number * timedelta(minutes=1) for number in range(len(found.points))
+    ]
+    assert found.points[0].time <= period.since < found.points[1].time
+    at_50 = [point for point in found.points if point.time <= times[1]][-1]
+    assert (at_50.logs, at_50.warnings, at_50.errors) == (2, 2, 1)
+    assert log_volume(reader, LogFilter(level="ERROR"), period).logs == 2
+    assert log_volume(reader, LogFilter(user="nobody"), period).logs == 0
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ganglion_query.answers.overview import overview, step_of
+from ganglion_query.answers.overview import overview
 from ganglion_query.answers.period import Period
+from ganglion_query.answers.steps import step_of
 from ganglion_query.reader import Reader
 
 from tests.query.telemetry import Sent, log, span, store

@@ -4,19 +4,17 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ganglion_query.answers.calls import Call, find_calls
 from ganglion_query.answers.period import Period
+from ganglion_query.answers.steps import begin_of, begins, step_of
 from ganglion_query.reader import Reader
 from ganglion_query.reader.overview import FlowRow, flows
 from ganglion_query.reader.scores import ScoreBucket, Wanted, buckets
 
-__all__ = ["Group", "Overview", "Point", "ScorePoint", "overview", "step_of"]
+__all__ = ["Group", "Overview", "Point", "ScorePoint", "overview"]
 
-_STEPS = (1, 5, 10, 30, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 7 * 24 * 3600)
-_MOST_STEPS = 90
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_SCORES = 10_000
 _MOST_CALLS = 100_000
 _MOST_GROUPS = 100
@@ -96,7 +94,7 @@ def overview(reader: Reader, period: Period, service: str | None = None, layer: 
     step = step_of(period)
     with reader.session() as session:
         rows = flows(session, period.since, period.until, step, service, layer)
-        steps = Period(_begin(period.since, step), period.until)
+        steps = Period(begin_of(period.since, step), period.until)
         wanted = Wanted(steps.since, steps.until, service, _MOST_SCORES)
         scores = buckets(session, wanted, step)
         calls = find_calls(session, period, None, _MOST_CALLS)
@@ -120,17 +118,6 @@ def overview(reader: Reader, period: Period, service: str | None = None, layer: 
     )
 
 
-def _begin(time: datetime, step: timedelta) -> datetime:
-    """Return when the step began that `time` lies in."""
-    return time - (time - _EPOCH) % step
-
-
-def step_of(period: Period, most: int = _MOST_STEPS) -> timedelta:
-    """Return the shortest usual step of which the period has at most `most`."""
-    wanted = period.length.total_seconds() / most
-    return timedelta(seconds=next((step for step in _STEPS if step >= wanted), _STEPS[-1]))
-
-
 @dataclass(frozen=True, slots=True)
 class _Spent:
     """US dollars of what is asked about by step of time, and of everything by service and layer."""
@@ -150,7 +137,7 @@ class _Spent:
             by_service[call.service or ""] += call.usd or 0
             by_layer[call.layer or ""] += call.usd or 0
             if layer in (None, call.layer):
-                by_time[_begin(call.time, step)] += call.usd or 0
+                by_time[begin_of(call.time, step)] += call.usd or 0
         return cls(by_time, by_service, by_layer)
 
 
@@ -158,8 +145,7 @@ def _points(
     rows: Sequence[FlowRow], period: Period, step: timedelta, spent: Mapping[datetime, float]
 ) -> Sequence[Point]:
     by_time = {row.time: row for row in rows}
-    times = [period.since + number * step for number in range(math.ceil(period.length / step))]
-    return [_point(time, by_time.get(time), spent.get(time, 0.0)) for time in times]
+    return [_point(time, by_time.get(time), spent.get(time, 0.0)) for time in begins(period, step)]
 
 
 def _point(time: datetime, row: FlowRow | None, usd: float) -> Point:

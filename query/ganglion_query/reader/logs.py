@@ -13,7 +13,7 @@ from ganglion_query.reader.columns import LOG_COLUMNS, where
 from ganglion_query.reader.conditions import LOGS, all_of
 from ganglion_query.reader.session import Session
 
-__all__ = ["ErrorFilter", "PlacedError", "PlacedLog", "arguments_of", "errors", "logs"]
+__all__ = ["ErrorFilter", "PlacedError", "PlacedLog", "VolumeRow", "arguments_of", "errors", "logs", "volume"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,16 @@ class PlacedError(ErrorRow):
     """An error and what orders those of one time."""
 
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRow:
+    """How many logs there are in a step of time that has some: all, from WARNING on, from ERROR on."""
+
+    time: datetime
+    logs: int
+    warnings: int
+    errors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,11 @@ _LOGS = sql.SQL(
     )
 )
 _AFTER = sql.SQL("l.timestamp <= %(after)s AND (l.timestamp, l.ctid) < (%(after)s, %(place)s::tid)")
+
+_VOLUME = sql.SQL("""SELECT date_bin(%(step)s, l.timestamp, 'epoch') AS time, count(*) AS logs,
+    count(*) FILTER (WHERE l.level IN ('WARNING', 'ERROR', 'CRITICAL')) AS warnings,
+    count(*) FILTER (WHERE l.level IN ('ERROR', 'CRITICAL')) AS errors
+FROM logs l WHERE {where} GROUP BY 1""")
 
 # A failed span is told only where it began to fail and no log of it is an error, which says more: where neither a log
 # of it nor a child is told instead.
@@ -180,6 +195,17 @@ def logs(
         if len(found.rows) == limit or found.is_cut:
             break
     return found
+
+
+def volume(session: Session, wanted: LogFilter, step: timedelta) -> list[VolumeRow]:
+    """Return how many logs there are over time.
+
+    Raises:
+        ValueError: a condition cannot be.
+    """
+    arguments = {**arguments_of(wanted), "step": step}
+    conditions = [where("l", "timestamp", arguments), *all_of(wanted.conditions, LOGS, arguments)]
+    return session.rows(VolumeRow, _VOLUME.format(where=sql.SQL(" AND ").join(conditions)), arguments)
 
 
 def arguments_of(wanted: LogFilter) -> dict[str, Any]:

@@ -103,6 +103,18 @@ async def test_a_list_goes_on_while_one_scrolls(visitor: Visitor, stack: Stack) 
     assert await page.get_by_test_id("log-row").count() < 80
 
 
+async def test_a_bar_of_the_logs_asks_for_its_time(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack, "/logs?since=2h&user=ada")
+    bars = page.locator("[data-testid=chart][aria-label^='Over time.']")
+    await bars.focus()
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile("until="))
+    since, until = (datetime.fromisoformat(asked(page)[name][0]) for name in ("since", "until"))
+    assert (until - since).total_seconds() == 300
+    assert asked(page)["user"] == ["ada"]
+
+
 async def test_logs_are_searched_and_lead_to_their_trace(visitor: Visitor, stack: Stack) -> None:
     page = await opened(visitor, stack, "/logs?since=2h")
     await page.get_by_label("Search", exact=True).fill("tokens minute")

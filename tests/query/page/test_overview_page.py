@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
@@ -128,6 +129,15 @@ async def test_keys_before_the_page_is_drawn_anew_keep_the_new_range(visitor: Vi
     await page.evaluate(KEYS_WITH_THE_NEXT_ADDRESS)
     await page.get_by_role("button", name="Apply").click()
     await expect(page).to_have_url(re.compile(r"/logs\?since=3\+hours\+ago"))
+
+
+async def test_a_letter_alone_leads_nowhere_however_new_the_page_is(visitor: Visitor, stack: Stack) -> None:
+    page = await opened(visitor, stack)
+    await page.evaluate("performance.now = () => 5")
+    await page.keyboard.press("l")
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    assert urlsplit(page.url).path == "/"
 
 
 async def test_colours_are_chosen_and_kept(visitor: Visitor, stack: Stack) -> None:

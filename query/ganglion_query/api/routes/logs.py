@@ -8,8 +8,10 @@ from starlette.responses import Response
 
 from ganglion_query.answers import error_groups as groups
 from ganglion_query.answers import log_search
+from ganglion_query.answers import log_volume as volume
 from ganglion_query.answers.error_groups import ErrorGroups
 from ganglion_query.answers.log_search import ErrorFilter, ErrorPage, LogPage
+from ganglion_query.answers.log_volume import LogVolume
 from ganglion_query.answers.tail import Tail
 from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHourOrTrace, Limit, Logs, WhoseErrors, listing
 from ganglion_query.api.routing import answers, new_router
@@ -34,6 +36,13 @@ def search_logs(
     """List logs, newest first."""
     with listing():
         return log_search.search_logs(reader, replace(wanted, since=period.since, until=period.until), limit, cursor)
+
+
+@answers(router, "/logs/volume")
+def log_volume(reader: Asking, wanted: Logs, period: LastHourOrTrace) -> LogVolume:
+    """Count logs over time."""
+    with listing():
+        return volume.log_volume(reader, wanted, period)
 
 
 @router.get("/logs/tail", operation_id="tail_logs", response_class=Response, responses=_TOLD)

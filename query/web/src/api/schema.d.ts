@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logs/volume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Log Volume
+         * @description Count logs over time.
+         */
+        get: operations["log_volume"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/logs/tail": {
         parameters: {
             query?: never;
@@ -899,6 +919,23 @@ export interface components {
             service_name: string | null;
         };
         /**
+         * LogVolume
+         * @description `points` are one for each `step_seconds` of the period, without gaps; the rest counts all of it.
+         */
+        LogVolume: {
+            period: components["schemas"]["Period"];
+            /** Step Seconds */
+            step_seconds: number;
+            /** Logs */
+            logs: number;
+            /** Warnings */
+            warnings: number;
+            /** Errors */
+            errors: number;
+            /** Points */
+            points: components["schemas"]["VolumePoint"][];
+        };
+        /**
          * Message
          * @description One message of a conversation with a model; `role` is system, user, assistant, tool or what it was told.
          *
@@ -1495,6 +1532,23 @@ export interface components {
             trace_id: string | null;
         };
         /**
+         * VolumePoint
+         * @description Logs of one step of time: all, those from WARNING on, those from ERROR on.
+         */
+        VolumePoint: {
+            /**
+             * Time
+             * Format: date-time
+             */
+            time: string;
+            /** Logs */
+            logs: number;
+            /** Warnings */
+            warnings: number;
+            /** Errors */
+            errors: number;
+        };
+        /**
          * WorstAnswer
          * @description An answer of a low score.
          */
@@ -2044,6 +2098,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            /** @description A token is needed, or is not known. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Asked by another name than this machine's, or from another site. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing is stored under that id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong; `errors` names it. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database cannot be asked. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database is away, or too many ask at once; `Retry-After` says when to try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database took too long; ask for less. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    log_volume: {
+        parameters: {
+            query?: {
+                service?: string | null;
+                /** @description At least so serious. */
+                level?: ("DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL") | null;
+                user?: string | null;
+                tenant?: string | null;
+                session?: string | null;
+                request?: string | null;
+                trace?: string | null;
+                logger?: string | null;
+                /** @description As in a web search: words, "phrases", or, -not. */
+                search?: string | null;
+                /** @description An attribute and what it must be: `context.chunk_size=512`, `cost_usd>0.1`. */
+                where?: string[] | null;
+                /** @description So long ago (`90m`, `2d`), `15:00`, `yesterday`, `now`, or ISO 8601; in UTC. */
+                since?: string;
+                /** @description So long ago (`90m`, `2d`), `15:00`, `yesterday`, `now`, or ISO 8601; in UTC. */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogVolume"];
                 };
             };
             /** @description A token is needed, or is not known. */

@@ -35,6 +35,7 @@ export type Group = Answer<"Group">;
 export type Health = Answer<"Health">;
 export type LogPage = Answer<"LogPage">;
 export type LogRow = Answer<"LogRow">;
+export type LogVolume = Answer<"LogVolume">;
 export type Message = Answer<"Message">;
 export type MissingSpan = Answer<"MissingSpan">;
 export type OperationInfo = Answer<"OperationInfo">;

@@ -1,15 +1,18 @@
 import { ChevronRight, Pause, Play, Radio, Waypoints } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "react-router";
-import { usePages } from "~/api/queries";
-import type { LogRow } from "~/api/types";
+import type { Query } from "~/api/client";
+import { useAnswer, usePages } from "~/api/queries";
+import type { LogRow, LogVolume } from "~/api/types";
 import { useAttributes, useServices } from "~/parts/catalogue";
+import { Chart, type Series } from "~/parts/chart";
 import { ChoiceFilter, Filters, TextFilter, WhereFilter } from "~/parts/filters";
 import { List } from "~/parts/list";
 import { LogFields } from "~/parts/log-fields";
 import { Page } from "~/parts/page";
 import { Empty, Failure, SkeletonRows } from "~/parts/states";
-import { clock, count, day, duration, plural, text } from "~/state/format";
+import { clock, compact, count, day, duration, plural, text } from "~/state/format";
+import type { Range } from "~/state/time";
 import { useHref, useRange, useUrl } from "~/state/url";
 import { levelOf } from "~/timeline/model";
 import css from "./logs.module.css";
@@ -46,6 +49,7 @@ export function LogsPage() {
       actions={<Live tailing={tailing} />}
     >
       <LogFilters />
+      <Volume query={query} range={range} />
       {found.error && !found.data && <Failure error={found.error} onRetry={() => found.refetch()} />}
       {!found.error && !found.data && (
         <div className="card">
@@ -66,6 +70,60 @@ export function LogsPage() {
       )}
     </Page>
   );
+}
+
+/** How many there are over time; a click or a drag asks for that time alone. */
+function Volume({ query, range }: { query: Query; range: Range }) {
+  const url = useUrl();
+  const found = useAnswer<LogVolume>("/logs/volume", query, { range });
+  const points = found.data?.points;
+  const times = useMemo(() => points?.map((point) => point.time) ?? [], [points]);
+  const series = useMemo(
+    () => [
+      bars(
+        "logs",
+        "var(--hue-0)",
+        points?.map((point) => point.logs),
+      ),
+      bars(
+        "from warning",
+        "var(--warn-fill)",
+        points?.map((point) => point.warnings),
+      ),
+      bars(
+        "from error",
+        "var(--bad-fill)",
+        points?.map((point) => point.errors),
+      ),
+    ],
+    [points],
+  );
+  if (!found.data?.logs) {
+    return found.isPending ? <div className={`card ${css.volume}`} /> : null;
+  }
+  const { logs, errors, period, step_seconds } = found.data;
+  return (
+    <div className={`card ${css.volume}`}>
+      <Chart
+        title="Over time"
+        summary={`${plural(logs, "log")}, ${count(errors)} from error on`}
+        height={72}
+        times={times}
+        period={period}
+        stepSeconds={step_seconds}
+        series={series}
+        format={compact}
+        max={4}
+        onPick={({ since, until }) =>
+          url.set({ since: since.toISOString(), until: until.toISOString(), live: null })
+        }
+      />
+    </div>
+  );
+}
+
+function bars(label: string, color: string, values: number[] = []): Series {
+  return { label, color, values, kind: "bars" };
 }
 
 /** New logs before stored ones, each once. */

@@ -173,7 +173,7 @@ const EDITABLE =
 /** Keys that work on every page: `?`, `/`, and `g` with the letter of a page. */
 function useKeys(showHelp: () => void) {
   const navigate = useNavigate();
-  const waits = useRef(0);
+  const waits = useRef(Number.NEGATIVE_INFINITY);
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       const target = event.target instanceof Element ? event.target : null;
@@ -182,7 +182,7 @@ function useKeys(showHelp: () => void) {
       }
       const place = PLACES.find((one) => one.key === event.key);
       if (performance.now() - waits.current < 1200 && place) {
-        waits.current = 0;
+        waits.current = Number.NEGATIVE_INFINITY;
         event.preventDefault();
         navigate(hrefNow(place.path));
       } else if (event.key === "g") {
