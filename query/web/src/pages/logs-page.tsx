@@ -107,7 +107,7 @@ function Volume({ query, range }: { query: Query; range: Range }) {
       <Chart
         title="Over time"
         summary={`${plural(logs, "log")}, ${count(errors)} from error on`}
-        height={72}
+        height={88}
         times={times}
         period={period}
         stepSeconds={step_seconds}
