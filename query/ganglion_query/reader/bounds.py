@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, LiteralString, TypeVar
 
-__all__ = ["LOG_BYTES", "SPAN_BYTES", "Bounded", "bounded", "bytes_of"]
+__all__ = ["LOG_BYTES", "SPAN_BYTES", "Bounded", "bounded"]
 
 R = TypeVar("R")
 
@@ -18,7 +18,7 @@ class Bounded(Generic[R]):
     is_cut: bool
 
 
-def bytes_of(texts: LiteralString, objects: LiteralString, alias: LiteralString) -> LiteralString:
+def _bytes_of(texts: LiteralString, objects: LiteralString, alias: LiteralString) -> LiteralString:
     """Return SQL for the bytes that columns of a row take: those of text, and of JSON.
 
     What is compressed counts as what it becomes; only long objects have to be looked into for that.
@@ -30,8 +30,8 @@ def bytes_of(texts: LiteralString, objects: LiteralString, alias: LiteralString)
     return " + ".join(parts)
 
 
-LOG_BYTES = bytes_of("message error stack_trace", "context metrics", "l")
-SPAN_BYTES = bytes_of("status_message", "attributes events links", "s")
+LOG_BYTES = _bytes_of("message error stack_trace", "context metrics", "l")
+SPAN_BYTES = _bytes_of("status_message", "attributes events links", "s")
 
 
 def bounded(
