@@ -96,7 +96,7 @@ def test_errors_are_listed_and_filtered(run: CliRunner) -> None:
     result = run.invoke(app, ["errors", "--user", "u-1", "--since", "1h"])
     assert (result.exit_code, [line.rstrip() for line in result.stdout.splitlines()]) == (
         0,
-        [f"{_local(60)}  ERROR     shop  shop.app  user=u-1  trace={TRACE_ID}", "    failed: E"],
+        [f"{_local(60)}  ERROR     shop  shop.app  GET /  user=u-1  trace={TRACE_ID}", "    failed: E"],
     )
     result = run.invoke(app, ["errors", "--user", "u-2", "--since", "1h", "--json"])
     assert (result.exit_code, json.loads(result.stdout)) == (3, {"items": [], "next": None})
