@@ -1,5 +1,6 @@
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -10,7 +11,8 @@ from ganglion_query.answers.period import Period
 from ganglion_query.answers.trace import read_trace
 from ganglion_query.costs import calls_of
 from ganglion_query.model import SpanRow
-from ganglion_query.reader import Reader
+from ganglion_query.reader import Reader, Session
+from ganglion_query.reader import costs as cost_rows
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -192,6 +194,21 @@ def test_a_period_of_many_calls_is_read_in_parts_that_count_each_once(
     monkeypatch.setattr(calls, "_AT_ONCE", 8)
     assert _costs(postgresql, "user") == whole
     assert (sum(group.calls for group in whole.groups), whole.truncated) == (60, False)
+
+
+def test_a_period_of_decades_is_read_in_few_parts(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(postgresql, *asked(3, minutes_ago(50), minutes_ago(40), cost=0.001))
+    read: list[object] = []
+    usages = cost_rows.usages
+
+    def counted(session: Session, wanted: cost_rows.Wanted, *names: Iterable[str]) -> list[cost_rows.UsageRow]:
+        read.append(wanted)
+        return usages(session, wanted, *names)
+
+    monkeypatch.setattr(cost_rows, "usages", counted)
+    since = datetime(1, 1, 2, tzinfo=UTC)
+    found = costs(Reader(postgresql), "user", Period(since, HOUR.until))
+    assert (sum(group.calls for group in found.groups), len(read) < 30) == (3, True), len(read)
 
 
 def test_more_calls_at_once_than_can_be_read_are_told(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:

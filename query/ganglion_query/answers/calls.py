@@ -33,6 +33,8 @@ _MARGIN = timedelta(minutes=15)
 _STRETCH, _SHORTEST = timedelta(hours=6), timedelta(minutes=1)
 _AT_ONCE = 10_000
 """Rows of a stretch; where there are more, a shorter one is read."""
+_FEW = _AT_ONCE // 20
+"""Rows of a stretch after which a longer one is read."""
 _MOST_ABOVE = 200
 
 
@@ -119,21 +121,21 @@ class Calls:
         self._left = most
 
     def __iter__(self) -> Iterator[Call]:
-        longest = self._period.length if self._trace_id else _STRETCH
-        until, length = self._period.until, longest
+        until, length = self._period.until, self._period.length if self._trace_id else _STRETCH
         while until > self._period.since and not self.truncated:
-            since = max(self._period.since, until - length)
+            since = until - min(length, until - self._period.since)
             margin = min(_MARGIN, length)
             wanted = rows.Wanted(since - margin, until + margin, self._trace_id, _AT_ONCE)
             usages, logs = rows.usages(self._session, wanted, TELLING, _KEPT), rows.cost_logs(self._session, wanted)
-            if max(len(usages), len(logs)) == _AT_ONCE and length > _SHORTEST:
+            found = max(len(usages), len(logs))
+            if found == _AT_ONCE and length > _SHORTEST:
                 length /= 2
                 continue
             calls = [one for one in _each(self._session, usages, logs, wanted) if since <= one.time < until]
             self.truncated = _is_cut(usages, logs, since) or len(calls) > self._left
             yield from sorted(calls, key=_time, reverse=True)[: self._left]
             self._left -= len(calls)
-            until, length = since, min(2 * length, longest)
+            until, length = since, 2 * length if found < _FEW else length
 
 
 def _is_cut(usages: Sequence[UsageRow], logs: Sequence[CostLogRow], since: datetime) -> bool:
