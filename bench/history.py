@@ -22,6 +22,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -270,9 +271,9 @@ def fill_history(dsn: str, logs: int, days: float, *, seed: int = 0, until: date
     traces = max(1, round((logs - background_logs) / _rows_of_a_trace(shelves)))
     plan = _Plan(dsn, seed, since, until, traces, variants)
     asyncio.run(_prepare(dsn, range(day_of(since), day_of(until) + 2), shelves))
-    # Two write at once, each into days of its own.
+    # Two write at once, each into days of its own: new processes, as one forked from threads need not live.
     parts = [[slot for slot in _slots(plan) if day_of(slot[0]) % _WRITERS == number] for number in range(_WRITERS)]
-    with ProcessPoolExecutor(_WRITERS) as pool:
+    with ProcessPoolExecutor(_WRITERS, mp_context=get_context("spawn")) as pool:
         counts = list(pool.map(partial(_work, plan, shelves), parts))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")

@@ -104,11 +104,11 @@ async def test_a_failure_is_told_where_it_began_and_by_what_is_told_of_the_user(
 async def test_logs_are_counted_over_time(postgresql: str) -> None:
     until = datetime.now(UTC)
     period = Period(until - timedelta(hours=1), until)
-    times = [period.since, *(_ago(minutes=minutes) for minutes in (50, 50, 10, 5))]
+    times = [until - timedelta(minutes=minutes) for minutes in (60, 50, 50, 10, 5)]
     levels = [INFO, WARNING, ERROR, INFO, ERROR]
     sent = [log("m", at=at, severity=level, user_id="ada") for at, level in zip(times, levels, strict=True)]
     outside = [log("m", at=at) for at in (period.since - timedelta(seconds=1), until)]
-    await store(postgresql, Sent("shop", [], [*sent, *outside, log("other", at=_ago(minutes=5))]))
+    await store(postgresql, Sent("shop", [], [*sent, *outside, log("other", at=times[-1])]))
     reader = Reader(postgresql)
     found = log_volume(reader, LogFilter(user="ada"), period)
     assert (found.step_seconds, found.logs, found.warnings, found.errors) == (60, 5, 3, 2)

@@ -1,16 +1,17 @@
 """The lists of traces and of logs: filters that live in the address, keys, pages, and logs as they come."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.fix_browser import Visitor
 from tests.fix_page import Stack
-from tests.query.page.looking import settled
+from tests.query.page.looking import assert_usable, settled
 from tests.query.page.world import FAILED, SLOW
 from tests.query.telemetry import Sent, log, store
 
@@ -82,7 +83,7 @@ async def test_failed_traces_are_told_apart(visitor: Visitor, stack: Stack) -> N
 
 async def test_a_list_is_walked_by_keys(visitor: Visitor, stack: Stack) -> None:
     page = await opened(visitor, stack, "/search?since=2h")
-    await page.get_by_role("table", name="Traces").focus()
+    await page.get_by_role("region", name="Traces").focus()
     await page.keyboard.press("j")
     await page.keyboard.press("j")
     focused = page.locator("[data-index]:focus")
@@ -96,10 +97,32 @@ async def test_a_list_is_walked_by_keys(visitor: Visitor, stack: Stack) -> None:
 async def test_a_list_goes_on_while_one_scrolls(visitor: Visitor, stack: Stack) -> None:
     page = await opened(visitor, stack, "/logs?since=7d&service=rag-service")
     await expect(page.get_by_text("100+ logs")).to_be_visible()
-    table = page.get_by_role("table", name="Logs")
-    await table.evaluate("(table) => setInterval(() => table.scrollTo(0, table.scrollHeight), 100)")
+    frame = page.get_by_role("region", name="Logs")
+    await frame.evaluate("(frame) => setInterval(() => frame.scrollTo(0, frame.scrollHeight), 100)")
     await expect(page.get_by_text(re.compile(r"^[4-9]\d\d\+ logs"))).to_be_visible()
     assert await page.get_by_test_id("log-row").count() < 80
+
+
+@pytest.mark.parametrize("path", ["/search?since=7d", "/logs?since=7d"])
+async def test_a_list_can_be_used_while_more_of_it_comes(visitor: Visitor, stack: Stack, path: str) -> None:
+    page = await opened(visitor, stack, "/health")
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        begun.set()
+        await released.wait()
+        await route.continue_()
+
+    await page.route("**/*cursor=*", hold)
+    await page.goto(stack.url + path)
+    await page.get_by_test_id("list").evaluate("(frame) => frame.scrollTo(0, frame.scrollHeight)")
+    await begun.wait()
+    await expect(page.get_by_text("Loading", exact=True)).to_have_count(1)
+    await assert_usable(page)
+    table = page.get_by_role("table")
+    held = str(await table.get_attribute("aria-rowcount"))
+    released.set()
+    await expect(table).not_to_have_attribute("aria-rowcount", held)
 
 
 async def test_a_bar_of_the_logs_asks_for_its_time(visitor: Visitor, stack: Stack) -> None:

@@ -1,7 +1,7 @@
 """The overview: how it goes, and from what stands out to the requests behind it."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,20 +23,25 @@ def chart(page: Page, title: str) -> Locator:
     return page.locator(f"[data-testid=chart][aria-label^='{title}.']")
 
 
-async def share_of_hour(page: Page, stack: Stack, trace_id: str) -> float:
-    """Return where in the last hour a trace began, from 0 to 1."""
+async def place_of(page: Page, title: str, stack: Stack, trace_id: str) -> tuple[float, float]:
+    """Point at the step of a chart in which a trace began, as its legend tells the time; return where that is."""
     answer = await page.request.get(f"{stack.url}/api/v1/traces/{trace_id}")
     began = datetime.fromisoformat((await answer.json())["start_time"])
-    return 1 - (datetime.now(UTC) - began).total_seconds() / 3600
+    box = await chart(page, title).locator(".u-over").bounding_box()
+    assert box is not None
+    told = page.locator("figure").filter(has=chart(page, title)).locator("time")
+    for x in range(round(box["x"]) + 1, round(box["x"] + box["width"]), 3):
+        at = (x, box["y"] + box["height"] / 2)
+        await page.mouse.move(*at)
+        time = await told.get_attribute("datetime")
+        if time is not None and timedelta(0) <= began - datetime.fromisoformat(time) < timedelta(minutes=1):
+            return at
+    raise AssertionError(f"{title} shows no step with {began}")
 
 
 async def test_a_spike_is_followed_to_a_trace_to_a_log_to_langsmith(visitor: Visitor, stack: Stack) -> None:
     page = await opened(visitor, stack)
-    plot = chart(page, "Error rate").locator(".u-over")
-    box = await plot.bounding_box()
-    assert box is not None
-    at = await share_of_hour(page, stack, FAILED)
-    await plot.click(position={"x": box["width"] * at, "y": box["height"] / 2})
+    await page.mouse.click(*await place_of(page, "Error rate", stack, FAILED))
 
     await expect(page).to_have_url(re.compile(r"/search\?.*status=error"))
     await page.locator(f"main a[href*='{FAILED}']").click()

@@ -13,7 +13,7 @@ interface Props<T> {
   onOpen?: (item: T, index: number) => void;
   /** The end is near: there may be more to fetch. */
   onEnd?: () => void;
-  frame?: RefObject<HTMLDivElement | null>;
+  frame?: RefObject<HTMLElement | null>;
   onScroll?: () => void;
 }
 
@@ -22,7 +22,7 @@ const NEAR = 30;
 /** A long list of which only what is in sight is in the page; rows may grow. */
 export function List<T>(props: Props<T>) {
   const { label, items, keyOf, height, head, foot, row, onOpen, onEnd, onScroll } = props;
-  const own = useRef<HTMLDivElement>(null);
+  const own = useRef<HTMLElement>(null);
   const frame = props.frame ?? own;
   const virtual = useVirtualizer({
     count: items.length,
@@ -41,7 +41,7 @@ export function List<T>(props: Props<T>) {
       onEnd?.();
     }
   }, [last, items.length, onEnd]);
-  const onKey = (event: KeyboardEvent<HTMLDivElement>) => {
+  const onKey = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
     const at = Number(target.closest<HTMLElement>("[data-index]")?.dataset.index ?? -1);
     if (target.closest("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) {
@@ -58,53 +58,53 @@ export function List<T>(props: Props<T>) {
     }
   };
   return (
-    <div
+    <section
       ref={frame}
       className={css.frame}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
       tabIndex={0}
-      role="table"
       aria-label={label}
-      aria-rowcount={items.length + (head ? 1 : 0)}
       onKeyDown={onKey}
       onScroll={onScroll}
       data-testid="list"
     >
-      {head && (
-        <div role="rowgroup" className={css.head}>
-          {head}
+      <div role="table" aria-label={label} aria-rowcount={items.length + (head ? 1 : 0)}>
+        {head && (
+          <div role="rowgroup" className={css.head}>
+            {head}
+          </div>
+        )}
+        <div role="rowgroup" className={css.body} style={{ height: virtual.getTotalSize() }}>
+          {shown.map((item) => {
+            const value = items[item.index];
+            return (
+              value !== undefined && (
+                // biome-ignore lint/a11y/useKeyWithClickEvents: Enter is handled by the list
+                <div
+                  key={item.key}
+                  ref={virtual.measureElement}
+                  role="row"
+                  aria-rowindex={item.index + (head ? 2 : 1)}
+                  tabIndex={-1}
+                  className={css.row}
+                  data-index={item.index}
+                  data-open={onOpen ? true : undefined}
+                  style={{ transform: `translateY(${item.start}px)` }}
+                  onClick={(event) => {
+                    if (!(event.target as HTMLElement).closest("a, button") && !getSelection()?.toString()) {
+                      onOpen?.(value, item.index);
+                    }
+                  }}
+                >
+                  {row(value, item.index)}
+                </div>
+              )
+            );
+          })}
         </div>
-      )}
-      <div role="rowgroup" className={css.body} style={{ height: virtual.getTotalSize() }}>
-        {shown.map((item) => {
-          const value = items[item.index];
-          return (
-            value !== undefined && (
-              // biome-ignore lint/a11y/useKeyWithClickEvents: Enter is handled by the list
-              <div
-                key={item.key}
-                ref={virtual.measureElement}
-                role="row"
-                aria-rowindex={item.index + (head ? 2 : 1)}
-                tabIndex={-1}
-                className={css.row}
-                data-index={item.index}
-                data-open={onOpen ? true : undefined}
-                style={{ transform: `translateY(${item.start}px)` }}
-                onClick={(event) => {
-                  if (!(event.target as HTMLElement).closest("a, button") && !getSelection()?.toString()) {
-                    onOpen?.(value, item.index);
-                  }
-                }}
-              >
-                {row(value, item.index)}
-              </div>
-            )
-          );
-        })}
       </div>
       {foot}
-    </div>
+    </section>
   );
 }
 
