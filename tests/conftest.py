@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ _OURS = "GANGLION_TEST_"
 def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith(_LEAKING) and not name.startswith(_OURS)]:
         del os.environ[name]
+    # A shell that runs the tests in the background lets them ignore it, and with them all that they start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
