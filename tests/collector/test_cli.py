@@ -60,6 +60,7 @@ def test_every_error_of_a_configuration_is_one_line(run: CliRunner) -> None:
     assert any("exporters::debug::nope" in line for line in told)
 
 
+@pytest.mark.usefixtures("logging_as_before")
 def test_run_refuses_a_wrong_configuration_and_starts_nothing(run: CliRunner, tmp_path: Path) -> None:
     result = run.invoke(app, ["run", "--config", "none.yaml"])
     assert result.exit_code == 1

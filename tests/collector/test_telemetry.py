@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,15 +97,6 @@ def test_queue_is_what_the_reader_has_not_taken_yet(tmp_path: Path, page: Metric
 
 def test_page_without_any_counter_is_there_too(page: MetricsPage) -> None:
     assert _samples(page)['ganglion_process_restarts_total{process="supervisor"}'] == 0
-
-
-@pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.usefixtures("logging_as_before")
