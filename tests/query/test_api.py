@@ -360,6 +360,7 @@ async def test_a_client_that_reads_nothing_is_cut_off_and_makes_room(
 ) -> None:
     monkeypatch.setattr("ganglion_query.api.stream._SLOWEST", 0.2)
     await store(postgresql, Sent("shop", [], [log("first", at=datetime.now(UTC))]))
+    monkeypatch.setattr("ganglion_query.api.stream._MOST", 1)
     room, sent = TailRoom(), list[str]()
 
     async def send(message: Any) -> None:
@@ -370,7 +371,6 @@ async def test_a_client_that_reads_nothing_is_cut_off_and_makes_room(
     async def receive() -> Any:
         return await asyncio.Event().wait()
 
-    await TailStream(Tail(Reader(postgresql), LogFilter()), room, lambda: True)({}, receive, send)
+    await TailStream(Tail(Reader(postgresql), LogFilter()), room)({}, receive, send)
     assert sent == ["http.response.start", "http.response.body"]
-    monkeypatch.setattr("ganglion_query.api.stream._MOST", 1)
-    room.check()
+    room.check(None)

@@ -3,18 +3,18 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 
-import psycopg
 import pytest
 from ganglion_query.api import server
 from ganglion_query.reader import Cancellation, CancelledError, Reader
 
 from tests.fix_collector import eventually
+from tests.query.database import locked
 from tests.query.serving import served
 from tests.query.telemetry import Sent, log, store
 
@@ -22,8 +22,6 @@ pytestmark = pytest.mark.timeout(60)
 
 LONG = 600
 """Seconds after which the database itself would give up."""
-_WAITING = """SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()"""
 
 
 @pytest.fixture
@@ -32,32 +30,13 @@ def dsn(postgresql: str) -> str:
     return postgresql
 
 
-class Locked:
-    """A database in which whoever asks for logs waits."""
-
-    def __init__(self, watching: psycopg.Connection) -> None:
-        self._connection = watching
-
-    def waiting(self) -> int:
-        """Return how many do."""
-        row = self._connection.execute(_WAITING).fetchone()
-        return int(row[0]) if row else 0
-
-
-@contextmanager
-def locked(dsn: str) -> Iterator[Locked]:
-    with psycopg.connect(dsn) as locking, psycopg.connect(dsn, autocommit=True) as watching:
-        locking.execute("LOCK TABLE logs")
-        yield Locked(watching)
-
-
 def connected(address: str) -> socket.socket:
     host, port = address.split(":")
     return socket.create_connection((host, int(port)), timeout=10)
 
 
 @contextmanager
-def asking(address: str, path: str) -> Iterator[socket.socket]:
+def asking(address: str, path: str) -> Generator[socket.socket]:
     with connected(address) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
         yield client

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from ganglion_query.api.departure import until_gone
-from ganglion_query.api.problems import problem
+from ganglion_query.api.problems import BusyError, problem
+from ganglion_query.api.turns import Room, Turns
 from ganglion_query.reader import EVERYTHING, Cancellation, Reader, Scope
 
 __all__ = ["Caller", "Callers", "Guard", "is_data"]
@@ -23,14 +24,19 @@ _logger = logging.getLogger(__name__)
 _DATA = ("/api/", "/jaeger/")
 _OPEN = frozenset({"/api/v1/openapi.json"})
 _MOST_AT_ONCE = 100
+_CONNECTIONS = 8
+"""How many questions PostgreSQL is asked at once where each has a connection of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A token's digest (`Callers.digest`), and what its bearer may see."""
+    """A token's digest (`Callers.digest`; None where none is needed), and what its bearer may see."""
 
-    digest: bytes
+    digest: bytes | None
     scope: Scope
+
+
+_ANYBODY = Caller(None, EVERYTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +54,14 @@ class Callers:
     def digest(token: str) -> bytes:
         return hashlib.sha256(token.encode()).digest()
 
-    def scope_of(self, authorization: str | None) -> Scope | None:
-        """Return what the bearer of the header's token may see, None for a stranger."""
+    def caller_of(self, authorization: str | None) -> Caller | None:
+        """Return whose token the header shows, None for a stranger's."""
         if self.known is None:
-            return EVERYTHING
+            return _ANYBODY
         scheme, _, token = (authorization or "").partition(" ")
         digest = self.digest(token.strip())
         # All are compared, so that the time tells nothing.
-        found = [caller.scope for caller in self.known() if hmac.compare_digest(caller.digest, digest)]
+        found = [caller for caller in self.known() if hmac.compare_digest(caller.digest or b"", digest)]
         return found[0] if found and scheme.lower() == "bearer" else None
 
 
@@ -74,50 +80,70 @@ class Guard:
         self._app = app
         self._reader = reader
         self._callers = callers
-        self._inside = 0
+        self._room = Room(_MOST_AT_ONCE, "too many questions at once")
+        self._turns = Turns(_CONNECTIONS if reader.pool is None else reader.pool.max_size)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        cancellation = Cancellation()
-        refused = self._refusal(scope, cancellation)
-        if refused is not None:
-            await refused(scope, receive, send)
-            return
-        self._inside += 1
         try:
-            async with until_gone(receive, cancellation) as heard:
-                await self._app(scope, heard, send)
+            caller = self._admitted(scope)
+        except _RefusedError as refused:
+            await refused.answer(scope, receive, send)
+            return
+        try:
+            if caller is None:
+                await self._app(scope, receive, send)
+            else:
+                await self._ask(caller, scope, receive, send)
         except Exception as error:  # noqa: BLE001 (the application has answered, and the server goes on)
             _logger.error("a request failed unexpectedly", extra={"path": scope["path"], "stack": log.stack(error)})
-        finally:
-            self._inside -= 1
 
-    def _refusal(self, scope: Connection, cancellation: Cancellation) -> ASGIApp | None:
-        """Return what is answered in place of the application; else note the reader of the request."""
+    async def _ask(self, caller: Caller, scope: Connection, receive: Receive, send: Send) -> None:
+        authorization, cancellation = Headers(scope=scope).get("authorization"), Cancellation()
+        state = scope.setdefault("state", {})
+        state["caller"] = caller
+        state["reader"] = _within(self._reader, caller.scope).until(cancellation)
+        state["is_allowed"] = lambda: self._callers.caller_of(authorization) == caller
+        try:
+            self._room.check(caller.digest)
+            with self._room.entered(caller.digest):
+                async with until_gone(receive, cancellation) as heard, self._turns.taken(caller.digest, send) as told:
+                    await self._app(scope, heard, told)
+        except BusyError as error:
+            await problem(503, str(error), headers={"retry-after": "2"})(scope, receive, send)
+
+    def _admitted(self, scope: Connection) -> Caller | None:
+        """Return who asks for data, None for what anybody may have.
+
+        Raises:
+            _RefusedError: whoever it is may not.
+        """
         headers, path = Headers(scope=scope), scope["path"]
         if not self._callers.needed and not _is_loopback(headers.get("host", "")):
-            return problem(403, "without a token only this machine may ask, by the name localhost or 127.0.0.1")
+            raise _RefusedError(403, "without a token only this machine may ask, by the name localhost or 127.0.0.1")
         if not is_data(path) or path in _OPEN:
             return None
         if headers.get("sec-fetch-site") == "cross-site":
-            return problem(403, "pages of other sites may not ask")
-        seen = self._callers.scope_of(headers.get("authorization"))
-        if seen is None:
+            raise _RefusedError(403, "pages of other sites may not ask")
+        caller = self._callers.caller_of(headers.get("authorization"))
+        if caller is None:
             wanted = (
                 "the token is not one that is known here, or is not shown as a bearer token"
                 if "authorization" in headers
                 else "a token is needed"
             )
-            detail = f"{wanted}: Authorization: Bearer <token>"
-            return problem(401, detail, headers={"www-authenticate": "Bearer"})
-        if self._inside >= _MOST_AT_ONCE:
-            return problem(503, "too many questions at once; try again in a moment", headers={"retry-after": "2"})
-        state = scope.setdefault("state", {})
-        state["reader"] = _within(self._reader, seen).until(cancellation)
-        state["is_allowed"] = lambda: self._callers.scope_of(headers.get("authorization")) == seen
-        return None
+            raise _RefusedError(401, f"{wanted}: Authorization: Bearer <token>", {"www-authenticate": "Bearer"})
+        return caller
+
+
+class _RefusedError(Exception):
+    """Carries what is answered in place of the application."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.answer = problem(status, detail, headers=headers)
 
 
 def _within(reader: Reader, scope: Scope) -> Reader:

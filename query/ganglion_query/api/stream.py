@@ -5,8 +5,7 @@ A client that reads slowly is told less often, and of much at once only the newe
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import anyio.to_thread
@@ -16,7 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ganglion_query.answers.tail import INTERVAL, Tail, Told
-from ganglion_query.api.problems import BusyError, Problem, problem_of
+from ganglion_query.api.problems import Problem, problem_of
+from ganglion_query.api.turns import Room
 from ganglion_query.model import LogRow
 from ganglion_query.reader import ReaderError
 
@@ -45,26 +45,13 @@ _gap: TypeAdapter[Gap] = TypeAdapter(Gap)
 _problem: TypeAdapter[Problem] = TypeAdapter(Problem)
 
 
-class TailRoom:
+class TailRoom(Room):
     """How many follow at once, and when all have to end."""
 
     def __init__(self) -> None:
+        super().__init__(_MOST, "too many follow the logs already")
         self.closing = asyncio.Event()
         self._looks = CapacityLimiter(_AT_ONCE)
-        self._inside = 0
-
-    def check(self) -> None:
-        """Raise BusyError if there is no room for another one."""
-        if self._inside >= _MOST:
-            raise BusyError(f"{_MOST} follow the logs already; try again when one has ended")
-
-    @contextmanager
-    def entered(self) -> Generator[None]:
-        self._inside += 1
-        try:
-            yield
-        finally:
-            self._inside -= 1
 
     async def look(self, tail: Tail) -> Told:
         """Return what is new; at most a few look at the same time."""
@@ -72,20 +59,23 @@ class TailRoom:
 
 
 class TailStream(Response):
-    """Tells what `tail` finds, as long as whoever asked is allowed to know."""
+    """Tells what `tail` finds, as long as whoever asked, with `token` if one is needed, is allowed to know."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, tail: Tail, room: TailRoom, is_allowed: Callable[[], bool]) -> None:
+    def __init__(
+        self, tail: Tail, room: TailRoom, token: bytes | None = None, is_allowed: Callable[[], bool] = lambda: True
+    ) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._tail = tail
         self._room = room
+        self._token = token
         self._is_allowed = is_allowed
         self._complaint = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI)
-        with self._room.entered():
+        with self._room.entered(self._token):
             ends = [asyncio.create_task(_gone(receive)), asyncio.create_task(self._room.closing.wait())]
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

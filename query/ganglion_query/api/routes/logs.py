@@ -13,6 +13,7 @@ from ganglion_query.answers.error_groups import ErrorGroups
 from ganglion_query.answers.log_search import ErrorFilter, ErrorPage, LogPage
 from ganglion_query.answers.log_volume import LogVolume
 from ganglion_query.answers.tail import Tail
+from ganglion_query.api.access import Caller
 from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHourOrTrace, Limit, Logs, WhoseErrors, listing
 from ganglion_query.api.routing import answers, new_router
 from ganglion_query.api.stream import TailRoom, TailStream
@@ -49,11 +50,12 @@ def log_volume(reader: Asking, wanted: Logs, period: LastHourOrTrace) -> LogVolu
 def tail_logs(reader: Asking, wanted: Logs, request: Request) -> TailStream:
     """Follow the logs: each one as an event within a second after it is stored."""
     room: TailRoom = request.app.state.tails
-    room.check()
+    caller: Caller = request.state.caller
+    room.check(caller.digest)
     tail = Tail(reader, wanted)
     with listing():
         tail.poll()
-    return TailStream(tail, room, request.state.is_allowed)
+    return TailStream(tail, room, caller.digest, request.state.is_allowed)
 
 
 @answers(router, "/errors")
