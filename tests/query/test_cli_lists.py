@@ -1,5 +1,6 @@
 """The commands that list requests, logs and errors, and the one that follows logs."""
 
+import asyncio
 import json
 import os
 import pty
@@ -216,12 +217,12 @@ def test_a_list_of_which_nobody_reads_the_end_is_no_failure(postgresql: str, opt
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-async def test_tail_tells_each_log_once_and_ends_quietly(postgresql: str) -> None:
+def test_tail_tells_each_log_once_and_ends_quietly(postgresql: str) -> None:
     now = datetime.now(UTC)
-    await store(postgresql, Sent("web", [], [log("before", at=now)]))
+    asyncio.run(store(postgresql, Sent("web", [], [log("before", at=now)])))
     with tailing(postgresql, "--json", "--service", "web", "--where", "x>=1") as tail:
         told = [log(f"log {number}", at=now, numbers={"x": number}) for number in range(3)]
-        await store(postgresql, Sent("other", [], told), Sent("web", [], told))
+        asyncio.run(store(postgresql, Sent("other", [], told), Sent("web", [], told)))
         assert tail.stdout is not None
         lines = [json.loads(tail.stdout.readline()) for _ in range(2)]
         assert sorted(line["message"] for line in lines) == ["log 1", "log 2"]
@@ -231,11 +232,11 @@ async def test_tail_tells_each_log_once_and_ends_quietly(postgresql: str) -> Non
         assert tail.stdout.read() == ""
 
 
-async def test_tail_ends_when_nobody_reads_it_any_more(postgresql: str) -> None:
+def test_tail_ends_when_nobody_reads_it_any_more(postgresql: str) -> None:
     now = datetime.now(UTC)
-    await store(postgresql, Sent("web", [], [log("before", at=now)]))
+    asyncio.run(store(postgresql, Sent("web", [], [log("before", at=now)])))
     with tailing(postgresql) as tail:
-        await store(postgresql, Sent("web", [], [log("now", at=now)]))
+        asyncio.run(store(postgresql, Sent("web", [], [log("now", at=now)])))
         assert tail.stdout is not None
         assert tail.stdout.readline().endswith("INFO      web  web.app  now\n")
         tail.stdout.close()
