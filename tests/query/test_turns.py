@@ -74,9 +74,9 @@ def test_without_tokens_all_there_is_may_be_asked_at_once(dsn: str) -> None:
 def test_half_of_a_room_is_for_others() -> None:
     room = Room(4, "full")
     with room.entered(b"a"), room.entered(b"a"):
-        with pytest.raises(BusyError, match="full with this token; try again"):
-            room.check(b"a")
-        room.check(b"b")
+        with pytest.raises(BusyError, match="full with this token; try again"), room.entered(b"a"):
+            pass
         with room.entered(b"b"), room.entered(None), pytest.raises(BusyError, match="full; try again"):
-            room.check(None)
-    room.check(b"a")
+            room.entered(None).__enter__()
+    with room.entered(b"a"):
+        pass

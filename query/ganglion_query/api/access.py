@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from ganglion_query.api.departure import until_gone
-from ganglion_query.api.problems import BusyError, problem
+from ganglion_query.api.problems import BusyError, problem, response_of
 from ganglion_query.api.turns import Room, Turns
 from ganglion_query.reader import EVERYTHING, Cancellation, Reader, Scope
 
@@ -107,12 +107,11 @@ class Guard:
         state["reader"] = _within(self._reader, caller.scope).until(cancellation)
         state["is_allowed"] = lambda: self._callers.caller_of(authorization) == caller
         try:
-            self._room.check(caller.digest)
             with self._room.entered(caller.digest):
                 async with until_gone(receive, cancellation) as heard, self._turns.taken(caller.digest, send) as told:
                     await self._app(scope, heard, told)
         except BusyError as error:
-            await problem(503, str(error), headers={"retry-after": "2"})(scope, receive, send)
+            await response_of(error)(scope, receive, send)
 
     def _admitted(self, scope: Connection) -> Caller | None:
         """Return who asks for data, None for what anybody may have.

@@ -26,6 +26,7 @@ __all__ = [
     "add_handlers",
     "blaming",
     "problem",
+    "response_of",
     "wrong_parameters",
 ]
 
@@ -120,6 +121,11 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 async def _known(_request: Request, error: Exception) -> Response:
     assert isinstance(error, CollectorError)
+    return response_of(error)
+
+
+def response_of(error: CollectorError) -> Response:
+    """Return the response that tells an error, and when to try again where that may help."""
     if isinstance(error, WrongParameterError):
         return wrong_parameters([WrongParameter(error.parameter, str(error))])
     told = problem_of(error)

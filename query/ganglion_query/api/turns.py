@@ -24,15 +24,17 @@ class Room:
         self._busy = busy
         self._inside: Counter[bytes | None] = Counter()
 
-    def check(self, token: bytes | None) -> None:
-        """Raise BusyError if there is no room for another one of this token's, None where none is needed."""
+    @contextmanager
+    def entered(self, token: bytes | None) -> Generator[None]:
+        """Be one of those inside, with this token, None where none is needed. In the event loop's thread alone.
+
+        Raises:
+            BusyError: there is no room for another one.
+        """
         if self._inside.total() >= self._most:
             raise BusyError(f"{self._busy}; try again in a moment")
         if token is not None and self._inside[token] >= max(1, self._most // 2):
             raise BusyError(f"{self._busy} with this token; try again in a moment")
-
-    @contextmanager
-    def entered(self, token: bytes | None) -> Generator[None]:
         self._inside[token] += 1
         try:
             yield

@@ -23,6 +23,10 @@ def chart(page: Page, title: str) -> Locator:
     return page.locator(f"[data-testid=chart][aria-label^='{title}.']")
 
 
+_DRAWN_TIME = """(one) => new Promise(
+    (told) => requestAnimationFrame(() => requestAnimationFrame(() => told(one.dateTime))))"""
+
+
 async def place_of(page: Page, title: str, stack: Stack, trace_id: str) -> tuple[float, float]:
     """Point at the step of a chart in which a trace began, as its legend tells the time; return where that is."""
     answer = await page.request.get(f"{stack.url}/api/v1/traces/{trace_id}")
@@ -33,8 +37,8 @@ async def place_of(page: Page, title: str, stack: Stack, trace_id: str) -> tuple
     for x in range(round(box["x"]) + 1, round(box["x"] + box["width"]), 3):
         at = (x, box["y"] + box["height"] / 2)
         await page.mouse.move(*at)
-        time = await told.get_attribute("datetime")
-        if time is not None and timedelta(0) <= began - datetime.fromisoformat(time) < timedelta(minutes=1):
+        time: str = await told.evaluate(_DRAWN_TIME)
+        if timedelta(0) <= began - datetime.fromisoformat(time) < timedelta(minutes=1):
             return at
     raise AssertionError(f"{title} shows no step with {began}")
 

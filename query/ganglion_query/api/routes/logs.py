@@ -16,7 +16,7 @@ from ganglion_query.answers.tail import Tail
 from ganglion_query.api.access import Caller
 from ganglion_query.api.parameters import Asking, Cursor, LastDay, LastHourOrTrace, Limit, Logs, WhoseErrors, listing
 from ganglion_query.api.routing import answers, new_router
-from ganglion_query.api.stream import TailRoom, TailStream
+from ganglion_query.api.stream import TailStream
 
 __all__ = ["router"]
 
@@ -49,13 +49,11 @@ def log_volume(reader: Asking, wanted: Logs, period: LastHourOrTrace) -> LogVolu
 @router.get("/logs/tail", operation_id="tail_logs", response_class=Response, responses=_TOLD)
 def tail_logs(reader: Asking, wanted: Logs, request: Request) -> TailStream:
     """Follow the logs: each one as an event within a second after it is stored."""
-    room: TailRoom = request.app.state.tails
     caller: Caller = request.state.caller
-    room.check(caller.digest)
     tail = Tail(reader, wanted)
     with listing():
         tail.poll()
-    return TailStream(tail, room, caller.digest, request.state.is_allowed)
+    return TailStream(tail, request.app.state.tails, caller.digest, request.state.is_allowed)
 
 
 @answers(router, "/errors")
