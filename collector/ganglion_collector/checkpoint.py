@@ -23,7 +23,8 @@ from zlib import crc32
 from ganglion_collector.component import Derived, Position, Source
 from ganglion_collector.derived import ReaderPositions, append_records, trim_records
 from ganglion_collector.errors import JournalLostError, RetryableError
-from ganglion_collector.state_file import DamageError, StateFile
+from ganglion_collector.shared_file import DamageError
+from ganglion_collector.state_file import StateFile
 
 __all__ = ["Checkpoint", "Saved"]
 

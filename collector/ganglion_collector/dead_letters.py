@@ -5,10 +5,8 @@ One SQLite file beside the journal, written by every worker and by the command l
 
 import contextlib
 import hashlib
-import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ import orjson
 from ganglion_collector.component import Record, Source
 from ganglion_collector.errors import RetryableError
 from ganglion_collector.otlp import Signal
-from ganglion_collector.state_file import locked_folder
+from ganglion_collector.shared_file import SharedFile, is_damage
 
 __all__ = ["DeadLetter", "DeadLetterSummary", "DeadLetters", "letter_id"]
 
@@ -36,8 +34,6 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 CREATE INDEX IF NOT EXISTS dead_letters_failed_at ON dead_letters (failed_at, id);
 PRAGMA user_version = 1;
 """
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +125,7 @@ class DeadLetters:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection: sqlite3.Connection | None = None
+        self._file: SharedFile | None = None
         self._lock = threading.RLock()
 
     def put(self, letter: DeadLetter) -> bool:
@@ -193,60 +189,39 @@ class DeadLetters:
     def close(self) -> None:
         """Release the file. Safe twice."""
         with self._lock:
-            if self._connection:
-                self._connection.close()
-                self._connection = None
+            if self._file:
+                self._file.close()
+                self._file = None
 
     @contextlib.contextmanager
     def _database(self) -> Generator[sqlite3.Connection]:
         """Yield the database in a transaction; its errors become ours."""
-        try:
-            with self._lock, self._open() as connection:
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
-                self._move_aside(error)
-            raise RetryableError(f"the dead letters cannot be used: {error}") from error
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
+        with self._lock:
             try:
-                self._connection = _connect(self._path)
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                self._move_aside(error)
-                self._connection = _connect(self._path)
-        return self._connection
+                with self._opened().connection as connection:
+                    yield connection
+            except (sqlite3.Error, OSError) as error:
+                if self._file and isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+                    self._file.move_aside(error)
+                self.close()
+                raise RetryableError(f"the dead letters cannot be used: {error}") from error
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
-        aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
-        with contextlib.suppress(FileNotFoundError):  # another process was first
-            self._path.rename(aside)
-            logger.error("dead letters: %s; the file was moved to %s, a new one begun", error, aside)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).rename(f"{aside}{suffix}")
+    def _opened(self) -> SharedFile:
+        if self._file and not self._file.is_in_place:
+            self.close()
+        self._file = self._file or SharedFile(self._path, "dead letters", self._connect)
+        return self._file
 
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
-    try:
-        with locked_folder(path.parent):
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def _summary(row: Sequence[Any]) -> DeadLetterSummary:

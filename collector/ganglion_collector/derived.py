@@ -19,7 +19,8 @@ from uuid import UUID
 from ganglion_collector.component import BatchBounds, Derived, Position, Record
 from ganglion_collector.errors import RetryableError
 from ganglion_collector.otlp import Signal
-from ganglion_collector.state_file import READERS_SUFFIX, StateFile, locked_folder
+from ganglion_collector.shared_file import SharedFile, is_damage
+from ganglion_collector.state_file import READERS_SUFFIX, StateFile
 
 __all__ = ["DerivedReader", "ReaderPositions", "append_records", "trim_records"]
 
@@ -56,7 +57,7 @@ class ReaderPositions:
     def __init__(self, stream_file: Path, stream: UUID) -> None:
         self._path = stream_file.with_suffix(READERS_SUFFIX)
         self._stream = str(stream)
-        self._connection: sqlite3.Connection | None = None
+        self._file: SharedFile | None = None
 
     def all(self) -> Mapping[str, Position]:
         """Return every reader's position. Raises RetryableError while the file cannot be read."""
@@ -70,33 +71,37 @@ class ReaderPositions:
 
     def close(self) -> None:
         """Release the file. Safe twice."""
-        if self._connection:
-            self._connection.close()
-            self._connection = None
+        if self._file:
+            self._file.close()
+            self._file = None
 
     def _execute(self, statement: str, parameters: Sequence[str | int]) -> list[tuple[str, int, int]]:
         try:
-            return self._opened().execute(statement, parameters).fetchall()
-        except sqlite3.Error as error:
-            self.close()
-            if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
+            return self._opened().connection.execute(statement, parameters).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            if self._file and isinstance(error, sqlite3.DatabaseError) and is_damage(error):
                 # Nothing but positions is in it: without them the readers begin at the oldest record that is there.
-                for suffix in ("", "-wal", "-shm"):
-                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                self._file.move_aside(error)
+            self.close()
             raise RetryableError(f"the positions in the derived stream cannot be used: {error}") from error
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
-            )
-            self._connection = connection
-            with locked_folder(self._path.parent):
-                self._path.chmod(0o600)
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute(_POSITIONS)
-        return self._connection
+    def _opened(self) -> SharedFile:
+        if self._file and not self._file.is_in_place:
+            self.close()
+        self._file = self._file or SharedFile(self._path, "positions of readers", self._connect)
+        return self._file
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        try:
+            self._path.chmod(0o600)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(_POSITIONS)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 class DerivedReader:
@@ -200,8 +205,3 @@ class _Cut:
         self.items += count
         self.size += len(taken.payload)
         return count
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -5,18 +5,16 @@ learns that it is gone (`JournalLostError`) and begins anew with the file that t
 """
 
 import contextlib
-import fcntl
-import logging
 import os
 import sqlite3
-import time
 from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from ganglion_collector.errors import JournalLostError, RetryableError, StartError
+from ganglion_collector.shared_file import DamageError, SharedFile, is_damage, sync_folder
 
-__all__ = ["READERS_SUFFIX", "DamageError", "StateFile", "locked_folder", "states_left_behind"]
+__all__ = ["READERS_SUFFIX", "StateFile", "states_left_behind"]
 
 READERS_SUFFIX = ".readers.sqlite"
 """Ends the name of the file with the positions of a stream's readers, beside the stream's."""
@@ -37,12 +35,6 @@ CREATE TABLE records (
 ) STRICT;
 """
 
-_logger = logging.getLogger(__name__)
-
-
-class DamageError(sqlite3.DatabaseError):
-    """What SQLite takes for sound and is not: another program's database, or bytes that have changed."""
-
 
 class StateFile:
     """An open state file; `owner` names the component when it is made. Its methods may run in any one thread at a time.
@@ -53,20 +45,17 @@ class StateFile:
 
     def __init__(self, path: Path, owner: str) -> None:
         self.path = path
+        self.owner = owner
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                self._connection, meta = _open_alone(path, owner)
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                _move_aside(path, None, str(error))
-                self._connection, meta = _open_alone(path, owner)
+            self._shared = SharedFile(path, "state", self._connect)
         except (sqlite3.Error, OSError) as error:
             raise StartError(f"cannot use {path}: {error}; make it writable") from error
-        self._inode = path.stat().st_ino
+
+    def _connect(self) -> sqlite3.Connection:
+        connection, meta = _open(self.path, self.owner)
         self.identity = UUID(meta["identity"])
-        self.owner: str = meta["owner"]
+        self.owner = meta["owner"]
+        return connection
 
     @contextlib.contextmanager
     def transaction(self, *, write: bool = False) -> Generator[sqlite3.Connection]:
@@ -79,21 +68,20 @@ class StateFile:
         if write:
             self.check_in_place()
         try:
-            self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            with self._connection:
-                yield self._connection
+            connection = self._shared.connection
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            with connection:
+                yield connection
         except (sqlite3.Error, OSError) as error:
-            if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
-                _move_aside(self.path, self._inode, str(error))
+            if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+                self._shared.move_aside(error)
                 raise JournalLostError(f"{self.path} is damaged: {error}") from error
             raise RetryableError(f"{self.path.name} cannot be used: {error}") from error
 
     def check_in_place(self) -> None:
         """Raise JournalLostError when the file is not the one that was opened."""
         try:
-            here = self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            here = False
+            here = self._shared.is_in_place
         except OSError as error:
             raise RetryableError(f"{self.path.name} cannot be looked at: {error}") from error
         if not here:
@@ -101,7 +89,7 @@ class StateFile:
 
     def close(self) -> None:
         """Release it. Safe twice."""
-        self._connection.close()
+        self._shared.close()
 
 
 def states_left_behind(folder: Path, configured: Collection[str]) -> Iterator[tuple[str, int]]:
@@ -113,11 +101,6 @@ def states_left_behind(folder: Path, configured: Collection[str]) -> Iterator[tu
             (owner,) = connection.execute("SELECT value FROM meta WHERE key = 'owner'").fetchone()
             (waiting,) = connection.execute("SELECT count(*) FROM records").fetchone()
             yield owner, waiting
-
-
-def _open_alone(path: Path, owner: str) -> tuple[sqlite3.Connection, dict[str, str]]:
-    with locked_folder(path.parent):
-        return _open(path, owner)
 
 
 def _open(path: Path, owner: str) -> tuple[sqlite3.Connection, dict[str, str]]:
@@ -143,8 +126,7 @@ def _make(path: Path) -> None:
     except FileExistsError:
         return
     for folder in (path.parent, path.parent.parent):
-        with _folder(folder) as descriptor:
-            os.fsync(descriptor)
+        sync_folder(folder)
 
 
 def _is_prepared(connection: sqlite3.Connection, path: Path) -> bool:
@@ -168,51 +150,3 @@ def _prepare(connection: sqlite3.Connection, path: Path, owner: str) -> None:
     connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     connection.execute(f"PRAGMA user_version = {_VERSION}")
-
-
-def _move_aside(path: Path, inode: int | None, reason: str) -> None:
-    """Move a damaged file away, unless another process was first; `inode` is the one that was found damaged."""
-    with locked_folder(path.parent) as folder:
-        try:
-            if (inode is None and _is_sound(path)) or (inode is not None and path.stat().st_ino != inode):
-                return
-        except FileNotFoundError:
-            return
-        aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(f"{aside}{suffix}")
-        os.fsync(folder)
-    _logger.error("state: %s; the file was moved to %s, a new one begun", reason, aside)
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            connection.execute("SELECT count(*) FROM meta").fetchone()
-    except sqlite3.Error:
-        return False
-    return bool(application == _APPLICATION)
-
-
-@contextlib.contextmanager
-def locked_folder(path: Path) -> Generator[int]:
-    """Keep other processes from opening a file of the folder anew: two that make it WAL at once lock each other out."""
-    with _folder(path) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-
-
-@contextlib.contextmanager
-def _folder(path: Path) -> Generator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, DamageError) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

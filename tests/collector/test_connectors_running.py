@@ -159,12 +159,18 @@ def test_state_is_forgotten_with_a_damaged_file_and_nothing_is_counted_twice(
     assert running.post("/v1/logs", logs_payload("a", "b")) == 200
     eventually(lambda: _counts(running) == (2, 2))
     assert running.stop() == 0
+    # Two processes that close a file in the same moment leave its log, out of which SQLite would mend it.
+    for log in (running.home / "state").glob("*-wal"):
+        log.unlink()
     for file in (running.home / "state").glob("*.sqlite"):
         file.write_bytes(b"damaged" * 1000)
     running.start()
     assert running.post("/v1/logs", logs_payload("c")) == 200
     eventually(lambda: _counts(running) == (1, 1))
-    assert running.logs().count("the file was moved to") == 2
+    assert [running.logs().count(f"{what}: file is not a database") for what in ("state", "positions of readers")] == [
+        2,
+        1,
+    ]
 
 
 def test_processor_with_a_state_is_exact_across_kills_and_counts_what_it_leaves_out(

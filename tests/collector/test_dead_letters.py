@@ -234,3 +234,17 @@ def test_folder_that_cannot_be_made_is_retryable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RetryableError):
         DeadLetters(tmp_path / "file" / "dead-letters.sqlite").put(LETTER)
+
+
+def test_letters_come_into_the_file_that_took_the_place_of_theirs(path: Path, letters: DeadLetters) -> None:
+    first, second, third = numbered(3)
+    with contextlib.closing(DeadLetters(path)) as other:
+        other.put(first)
+        letters.put(first)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).rename(path.with_name(f"away{suffix}"))
+        other.put(second)
+
+        letters.put(third)
+
+        assert [letter.id for letter in other.list()] == [second.id, third.id]

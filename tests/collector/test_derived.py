@@ -187,7 +187,19 @@ def test_damaged_positions_begin_anew(stream: Stream, reader: DerivedReader) -> 
     stream.save(("a",))
     stream.checkpoint.close()
     stream.path.with_suffix(".readers.sqlite").write_bytes(b"x" * 5000)
-    with pytest.raises(RetryableError):
-        reader.commit(Position(2))
     reader.commit(Position(2))
     assert reader.position() == Position(2)
+
+
+def test_positions_that_another_process_began_anew_are_used(stream: Stream, reader: DerivedReader) -> None:
+    reader.commit(Position(1))
+    file = stream.path.with_suffix(".readers.sqlite")
+    for suffix in ("", "-wal", "-shm"):
+        file.with_name(file.name + suffix).rename(f"{file}.damaged-1{suffix}")
+    with closing(stream.reader("logs/b")) as other:
+        other.commit(Position(1))
+
+    reader.commit(Position(2))
+
+    with closing(stream.reader()) as anew:
+        assert anew.position() == Position(2)
