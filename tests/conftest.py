@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fix_*.py"))
 # They use one another, whichever is loaded first.
@@ -17,6 +18,9 @@ pytest.register_assert_rewrite(*pytest_plugins)
 _LONGEST_STEP = 3.0
 _LEAKING = ("GANGLION_", "LANGSMITH_", "OTEL_", "PG")
 _OURS = "GANGLION_TEST_"
+# How long an example takes says how busy the machine is.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 def pytest_configure() -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 
 __all__ = ["Visitor", "browser_program", "running_browser"]
 
@@ -29,6 +29,7 @@ _FLAGS = [
     "--no-first-run",
 ]
 _PATIENCE_MS = 10_000
+expect.set_options(timeout=15_000)
 _ABORTED = "net::ERR_ABORTED"
 """What a page does to its own requests when it needs their answers no longer."""
 _REPORT_BREACHES = """document.addEventListener("securitypolicyviolation", (event) =>

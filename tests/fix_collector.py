@@ -224,7 +224,7 @@ def collector(tmp_path: Path) -> Iterator[MakeCollector]:
         one.close()
 
 
-def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], timeout: float = 30.0) -> None:
     """Wait until `condition` holds: for what another process does and nothing tells."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -73,11 +73,11 @@ class RunningPrometheus:
         (series,) = self.query(expression, at)
         return float(series["value"][1])
 
-    def wait_for(self, expression: str, timeout: float = 15.0) -> list[dict[str, Any]]:
+    def wait_for(self, expression: str, timeout: float = 30.0) -> list[dict[str, Any]]:
         """Return the vector of `expression` as soon as it is not empty."""
         return self._until(lambda: self.query(expression), timeout, f"{expression} has a series")
 
-    def wait_until_absent(self, expression: str, timeout: float = 15.0) -> None:
+    def wait_until_absent(self, expression: str, timeout: float = 30.0) -> None:
         """Wait until `expression` is empty."""
         self._until(lambda: not self.query(expression), timeout, f"{expression} has no series")
 

@@ -120,7 +120,7 @@ class LangSmithServer:
         with self._changed:
             return self.workspace(tenant).trees()
 
-    def wait_for_runs(self, count: int, timeout: float = 10.0) -> None:
+    def wait_for_runs(self, count: int, timeout: float = 30.0) -> None:
         """Wait until so many are kept; for tests without an event loop."""
         with self._changed:
             come = self._changed.wait_for(lambda: self._kept() >= count, timeout)
@@ -129,7 +129,7 @@ class LangSmithServer:
     def _kept(self) -> int:
         return sum(len(workspace.runs) for workspace in self._endpoints.workspaces.values())
 
-    def wait_for_requests(self, count: int, timeout: float = 10.0) -> None:
+    def wait_for_requests(self, count: int, timeout: float = 30.0) -> None:
         """Wait until so many have come, failed ones with them."""
         with self._changed:
             come = self._changed.wait_for(lambda: len(self.requests) >= count, timeout)

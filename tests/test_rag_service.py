@@ -110,9 +110,15 @@ async def use(collector: RunningCollector, database: str) -> Used:
             await asyncio.to_thread(service.__exit__, None, None, None)
         metrics = metrics_of(sink)
     printed = rag_demo.logs_of(started)
-    with suppress(AssertionError):  # then a test tells which log is missing
+    with suppress(AssertionError):  # then a test tells which log or span is missing
         eventually(lambda: len(rows(database, "logs")) >= len(printed), timeout=20)
+        # Another process stores the spans. A request's own ends last, and spans are stored as they ended.
+        eventually(lambda: outcome.users.keys() <= requests_in(rows(database, "spans")), timeout=20)
     return Used(outcome, printed, rows(database, "logs"), rows(database, "spans"), metrics)
+
+
+def requests_in(spans: list[DictRow]) -> set[str]:
+    return {span["trace_id"] for span in spans if span["parent_span_id"] is None}
 
 
 def rows(database: str, table: str) -> list[DictRow]:

@@ -1,5 +1,6 @@
 """The example RAG service's page: a person asks, and sees what happened to that request, and to no other."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pytest_asyncio
 from examples import rag_demo, running
 from examples.rag_service import app
 from tests.fix_browser import Visitor
+from tests.fix_collector import eventually
 from tests.fix_page import Stack, whole_collector
 from tests.fix_postgresql import fresh_database
 from tests.query.page.world import FAILED, HOSTILE
@@ -86,6 +88,11 @@ def service(postgresql_server: str, tmp_path: Path) -> Iterator[Running]:
             yield Running(started.url, dsn)
 
 
+def users_of(dsn: str) -> list[str]:
+    with psycopg.connect(dsn) as connection:
+        return [user for (user,) in connection.execute("SELECT DISTINCT user_id FROM logs WHERE user_id IS NOT NULL")]
+
+
 async def test_a_person_asks_and_sees_what_happened(visitor: Visitor, service: Running) -> None:
     visitor.expect(r"status of 404")  # until the first spans are stored
     page = await visitor.open(service.url)
@@ -105,6 +112,6 @@ async def test_a_person_asks_and_sees_what_happened(visitor: Visitor, service: R
         await timeline.get_by_text(name).first.wait_for(timeout=30_000)
 
     (cookie,) = await page.context.cookies()
-    with psycopg.connect(service.dsn) as connection:
-        users = [user for (user,) in connection.execute("SELECT DISTINCT user_id FROM logs WHERE user_id IS NOT NULL")]
-    assert users == [f"visitor-{hashlib.sha256(cookie['value'].encode()).hexdigest()[:12]}"]
+    # Another process stores the logs than the spans that are shown.
+    await asyncio.to_thread(eventually, lambda: users_of(service.dsn) != [], timeout=30)
+    assert users_of(service.dsn) == [f"visitor-{hashlib.sha256(cookie['value'].encode()).hexdigest()[:12]}"]

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,9 @@ from ganglion_collector.errors import StartError
 from ganglion_collector.home import Home
 from ganglion_collector.instance import InstanceLock
 from ganglion_collector.postmaster import server_processes
+
+# A database is made, or a server starts, in most of them, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(60)
 
 _ROOT = os.geteuid() == 0
 _QUICK = {"fsync": "off"}
@@ -142,7 +145,16 @@ def test_server_ends_with_its_parent_and_the_next_start_waits_for_it(home: Path)
     server = EmbeddedPostgreSQL(home, settings=_QUICK)
     with _running(server) as process:
         assert _ask(server.dsn, "SELECT 1") == "1"
-        assert {one.ppid() for one in server_processes(server.data)} == {os.getpid(), process.pid}
+        assert _parents(server.data) == {os.getpid(), process.pid}
+
+
+def _parents(data: Path) -> set[int]:
+    """Return whose children the server's processes are; that of a connection may end while they are looked at."""
+    found: set[int] = set()
+    for one in server_processes(data):
+        with suppress(psutil.NoSuchProcess):
+            found.add(one.ppid())
+    return found
 
 
 def test_killed_server_leaves_nothing_in_the_way_of_the_next(home: Path) -> None:

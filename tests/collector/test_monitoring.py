@@ -89,7 +89,7 @@ def test_one_that_is_killed_starts_again_and_the_collector_stays_healthy(
     killed = monitored.kill(name)
     eventually(lambda: monitored.process(name)["state"] == "restarting" or monitored.process(name)["restarts"] == 1)
     assert monitored.status()["healthy"]
-    eventually(lambda: monitored.process(name)["state"] == "running" and monitored.process(name)["pid"] != killed)
+    eventually(lambda: monitored.process(name)["state"] == "running" and monitored.process(name)["pid"] != killed, 30)
     assert monitored.address(name) == address
 
 
@@ -104,6 +104,7 @@ def test_they_do_not_outlive_a_killed_supervisor_and_start_again(monitored: Runn
     assert monitored.process("prometheus-server")["state"] == "running"
 
 
+@pytest.mark.timeout(60)
 def test_where_they_are_not_installed_the_collector_says_so_and_goes_on(
     collector: MakeCollector, tmp_path: Path
 ) -> None:
@@ -120,6 +121,7 @@ def test_where_they_are_not_installed_the_collector_says_so_and_goes_on(
     assert one.process("prometheus-server")["reason"].startswith("not installed; ")
 
 
+@pytest.mark.timeout(60)
 def test_another_program_of_that_name_is_not_taken_for_it(collector: MakeCollector, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "prometheus").write_text("#!/bin/sh\necho something else\n")
@@ -184,7 +186,7 @@ def test_a_new_configuration_of_the_collector_is_scraped(monitored: RunningColle
     other = simple('{prometheus/other: {endpoint: "127.0.0.1:0"}}', "metrics: [prometheus/other]")
     monitored.config.write_text(other)
     monitored.signal(signal.SIGHUP)
-    eventually(lambda: "prometheus/other" in monitored.status()["addresses"])
+    eventually(lambda: "prometheus/other" in monitored.status()["addresses"], 30)
     eventually(lambda: json.loads(targets_file.read_text()) == [{"targets": [monitored.address("prometheus/other")]}])
 
 

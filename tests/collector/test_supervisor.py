@@ -40,6 +40,11 @@ def _notes(running: RunningCollector) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def _once_or_again(first: str, *rest: str, again: bool) -> list[list[str]]:
+    """Return what the notes may be: a worker killed after a delivery, before it noted that, delivers `again`."""
+    return [[first, *rest], *([[first, first, *rest]] if again else [])]
+
+
 def test_what_is_acknowledged_arrives_and_the_stop_is_orderly(running: RunningCollector) -> None:
     assert running.post("/v1/logs", logs_payload("one", "two")) == 200
     eventually(lambda: _notes(running) == ["one", "two"])
@@ -55,7 +60,8 @@ def test_killed_child_is_restarted_and_nothing_is_lost(running: RunningCollector
     eventually(lambda: running.process(name)["state"] == "running" and running.process(name)["pid"] != pid)
 
     assert running.post("/v1/logs", logs_payload("after")) == 200
-    eventually(lambda: _notes(running) == ["before", "after"])
+    eventually(lambda: _notes(running)[-1:] == ["after"])
+    assert _notes(running) in _once_or_again("before", "after", again=name == "worker")
     assert running.process(name)["restarts"] == 1
     eventually(lambda: running.status()["healthy"])
 
@@ -65,12 +71,13 @@ def test_children_do_not_outlive_a_killed_supervisor_and_the_next_start_recovers
     children = [psutil.Process(int(found["pid"])) for found in running.status()["processes"]]
     running.signal(signal.SIGKILL)
     running.wait()
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
 
     running.start()
     assert running.post("/v1/logs", logs_payload("after")) == 200
-    eventually(lambda: _notes(running) == ["before", "after"])
+    eventually(lambda: _notes(running)[-1:] == ["after"])
+    assert _notes(running) in _once_or_again("before", "after", again=True)
 
 
 def test_stop_under_load_is_orderly_and_loses_nothing(running: RunningCollector) -> None:
@@ -141,7 +148,7 @@ def test_new_configuration_is_taken_over_on_sighup(running: RunningCollector, tm
     pid = running.process("receiver")["pid"]
     running.config.write_text(running.config.read_text().replace("/notes", "/others"))
     running.signal(signal.SIGHUP)
-    eventually(lambda: running.process("receiver")["pid"] not in (None, pid) and running.status()["healthy"])
+    eventually(lambda: running.process("receiver")["pid"] not in (None, pid) and running.status()["healthy"], 30)
 
     assert running.post("/v1/logs", logs_payload("new")) == 200
     eventually(lambda: (tmp_path / "others").exists() and (tmp_path / "others").read_text() == "new\n")
@@ -211,10 +218,14 @@ def test_secrets_of_the_configuration_are_in_no_command_line(collector: MakeColl
     assert not [pid for pid in pids if "s3cret" in " ".join(psutil.Process(pid).cmdline())]
 
 
-def test_journal_that_is_deleted_while_running_begins_anew_and_nothing_new_is_lost(running: RunningCollector) -> None:
+def test_journal_that_is_deleted_while_running_begins_anew_and_nothing_new_is_lost(
+    running: RunningCollector, tmp_path: Path
+) -> None:
     assert running.post("/v1/logs", logs_payload("before")) == 200
     eventually(lambda: _notes(running) == ["before"])
-    shutil.rmtree(running.home / "journal")
+    # At once: a process that writes a file of it meanwhile would leave a folder that is not empty.
+    (running.home / "journal").rename(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone")
 
     accepted = [name for name in map(str, range(20)) if _accepts(running, name)]
     eventually(lambda: _accepts(running, "last"))

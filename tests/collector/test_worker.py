@@ -159,7 +159,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     made.close()
 
 
-async def until(condition: Callable[[], bool], timeout: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 (journal files, and plain attributes, tell nobody)
             await asyncio.sleep(0.005)
@@ -363,18 +363,18 @@ async def test_stop_does_not_wait_for_a_destination_that_is_down(bench: Bench) -
     exporter.failures = [RetryableError("down")] * 100
     bench.append("a")
     started = time.monotonic()
-    async with bench.worker(exporter, retry=RetryConfig()):
+    async with bench.worker(exporter, retry=RetryConfig(initial_interval="60s", max_interval="60s")):  # type: ignore[arg-type]
         await until(lambda: exporter.attempts == 1)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 15
     assert bench.position() is None
 
 
 async def test_worker_waits_for_company_as_long_as_it_is_told(bench: Bench) -> None:
     exporter = List()
-    async with bench.worker(exporter, bounds=BatchBounds(min_items=3, timeout=5)):
+    async with bench.worker(exporter, bounds=BatchBounds(min_items=3, timeout=60)):
         for letter in "abc":
             bench.append(letter)
-        await until(lambda: exporter.bodies == ["a", "b", "c"], 2)
+        await until(lambda: exporter.bodies == ["a", "b", "c"], 15)
     assert exporter.attempts == 1
 
 
@@ -382,7 +382,7 @@ async def test_company_that_does_not_come_is_not_waited_for_longer(bench: Bench)
     exporter = List()
     bench.append("a")
     async with bench.worker(exporter, bounds=BatchBounds(min_items=3, timeout=0.1)):
-        await until(lambda: exporter.bodies == ["a"], 2)
+        await until(lambda: exporter.bodies == ["a"], 15)
 
 
 async def test_worker_that_dies_at_any_point_doubles_and_loses_nothing(bench: Bench) -> None:

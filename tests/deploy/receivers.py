@@ -1,5 +1,6 @@
 """Where alerts arrive in tests: a webhook that stands for Slack's, a mailbox behind SMTP with TLS and a password."""
 
+import asyncio
 import email
 import email.policy
 import json
@@ -12,7 +13,7 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import trustme
 import yaml
@@ -96,13 +97,38 @@ def _webhook(messages: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
     return Webhook
 
 
+class _MailServer(Controller):
+    """Also closes the connections that its clients left open: the garbage collector would find them in another test."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._connections: list[SMTP] = []
+
+    def factory(self) -> SMTP:
+        self._connections.append(SMTP(self.handler, **self.SMTP_kwargs))
+        return self._connections[-1]
+
+    def stop(self, no_assert: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
+        super().stop(no_assert)
+
+    async def _hang_up(self) -> None:
+        assert self.server is not None
+        self.server.close()
+        for connection in self._connections:
+            if connection.transport is not None:
+                cast("asyncio.Transport", connection.transport).abort()
+        for _ in range(3):  # of the loop, in which socket, TLS and SMTP end
+            await asyncio.sleep(0)
+
+
 @contextmanager
 def receiving() -> Iterator[Received]:
     """Take Slack's messages and e-mails."""
     slack: list[dict[str, Any]] = []
     mail: list[EmailMessage] = []
     authority = trustme.CA()
-    box = Controller(
+    box = _MailServer(
         _Mailbox(mail),
         "127.0.0.1",
         free_port(),

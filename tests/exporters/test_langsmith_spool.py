@@ -463,19 +463,20 @@ def killed(command: list[str], posts: Path, size: int) -> bool:
     """Run `command` until it has written `size` bytes to `posts`, then kill it; False if it ended before."""
     with subprocess.Popen(command, cwd=ROOT_DIRECTORY) as process:
         try:
-            eventually(lambda: posts.stat().st_size >= size or process.poll() is not None)
+            eventually(lambda: posts.stat().st_size >= size or process.poll() is not None, timeout=30)
         finally:
             process.kill()
     return process.returncode != 0
 
 
+@pytest.mark.timeout(120)
 def test_killed_at_any_moment_every_span_becomes_one_run_at_one_place(tmp_path: Path) -> None:
     batches, posts = 60, tmp_path / "posts"
     posts.touch()
     command = [sys.executable, "-m", "tests.exporters.langsmith_spooling", str(tmp_path), str(batches)]
     for _ in range(6):
         assert killed(command, posts, posts.stat().st_size + random.randrange(1, 12_000))
-    subprocess.run(command, cwd=ROOT_DIRECTORY, check=True, timeout=15)
+    subprocess.run(command, cwd=ROOT_DIRECTORY, check=True, timeout=60)
 
     lines = {line for line in posts.read_text().splitlines(keepends=True) if line.endswith("\n")}
     spans = [line.split()[0] for line in lines if not line.endswith("(missing_root)\n")]

@@ -15,7 +15,7 @@ from ganglion_collector.component import Signal
 from ganglion_collector.testing import OTLPSink
 
 BIN = Path(sys.executable).parent
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 def environment(sink: OTLPSink | None, protocol: str = "grpc", **more: str) -> dict[str, str]:

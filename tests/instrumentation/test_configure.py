@@ -14,7 +14,19 @@ from ganglion._settings import Settings
 from ganglion_collector.component import Signal
 from ganglion_collector.testing import Answer, OTLPSink
 
-from tests.instrumentation.programs import BIN, bodies, environment, logs_of, metrics_of, run, spans_of, started
+from tests.instrumentation.programs import (
+    BIN,
+    PATIENCE,
+    bodies,
+    environment,
+    logs_of,
+    metrics_of,
+    run,
+    spans_of,
+    started,
+)
+
+pytestmark = pytest.mark.timeout(60)
 
 SUBJECT = """
 import sys
@@ -387,7 +399,7 @@ async def test_sigterm_amid_the_last_export_loses_nothing(end: str, protocol: st
         sink.answers.append(busy)
         env = environment(sink, protocol, OTEL_BLRP_SCHEDULE_DELAY="60000", OTEL_METRICS_EXPORTER="none")
         async with started([sys.executable, "program.py"], env, tmp_path) as running:
-            await sink.received(1)
+            await sink.received(1, timeout=PATIENCE)
             status = await running.terminate()
 
     assert bodies(sink) == ["the last word"] * 2, running.output  # refused, then taken

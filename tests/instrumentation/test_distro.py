@@ -21,6 +21,8 @@ from tests.instrumentation.programs import (
     started,
 )
 
+pytestmark = pytest.mark.timeout(60)
+
 APP = """
 import logging
 from fastapi import FastAPI

@@ -181,7 +181,7 @@ def test_a_request_without_end_is_cut_off(shop: Serving) -> None:
 
 
 def test_a_question_that_takes_too_long_is_ended(filled: str) -> None:
-    with psycopg.connect(filled) as other, served(filled, timeout="200ms") as serving:
+    with psycopg.connect(filled) as other, served(filled, timeout="1s") as serving:
         other.execute("LOCK TABLE spans, logs IN ACCESS EXCLUSIVE MODE")
         answer = serving.get("/api/v1/traces")
         other.rollback()

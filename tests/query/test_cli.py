@@ -93,12 +93,12 @@ def test_unknown_trace_is_exit_3_with_the_newest_one(run: CliRunner) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_errors_are_listed_and_filtered(run: CliRunner) -> None:
-    result = run.invoke(app, ["errors", "--user", "u-1", "--since", "1h"])
+    result = run.invoke(app, ["errors", "--user", "u-1", "--since", "2d"])
     assert (result.exit_code, [line.rstrip() for line in result.stdout.splitlines()]) == (
         0,
         [f"{_local(60)}  ERROR     shop  shop.app  GET /  user=u-1  trace={TRACE_ID}", "    failed: E"],
     )
-    result = run.invoke(app, ["errors", "--user", "u-2", "--since", "1h", "--json"])
+    result = run.invoke(app, ["errors", "--user", "u-2", "--since", "2d", "--json"])
     assert (result.exit_code, json.loads(result.stdout)) == (3, {"items": [], "next": None})
 
 

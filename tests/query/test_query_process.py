@@ -102,7 +102,7 @@ def test_it_ends_with_a_killed_supervisor(collector: MakeCollector, database: Ma
     query = psutil.Process(int(running.process("query")["pid"]))
     running.signal(signal.SIGKILL)
     running.wait()
-    assert psutil.wait_procs([query], timeout=5)[1] == []
+    assert psutil.wait_procs([query], timeout=20)[1] == []
 
 
 def test_a_stop_ends_open_tails(collector: MakeCollector, database: Mapping[str, str], client: httpx.Client) -> None:

@@ -21,7 +21,6 @@ from tests.query.telemetry import ERROR, Sent, log, span, store
 ACME, ALL = "token-of-acme-0123456789", "token-of-everybody-0123456789"
 TOKENS = [{"token": ACME, "tenants": ["acme"]}, {"token": ALL}]
 OWN, THEIRS = uuid4().hex, uuid4().hex
-AT = datetime.now(UTC) - timedelta(minutes=5)
 SECRETS = ("globex", "their-", THEIRS, "SecretError")
 
 # Each answer that is made of many rows, asked for as widely as can be.
@@ -53,28 +52,32 @@ WIDE: list[tuple[str, dict[str, Any]]] = [
     ("/jaeger/api/services/their-service/operations", {}),
     ("/jaeger/api/traces", {"service": "their-service"}),
     ("/jaeger/api/traces", {"service": "shop"}),
-    ("/jaeger/api/dependencies", {"endTs": int(datetime.now(UTC).timestamp() * 1000), "lookback": 86_400_000}),
+    (
+        "/jaeger/api/dependencies",
+        {"endTs": int(datetime.now(UTC).timestamp() + 86_400) * 1000, "lookback": 172_800_000},
+    ),
 ]
 
 
 async def fill(dsn: str) -> None:
+    at = datetime.now(UTC) - timedelta(minutes=5)
     own = [
-        span("POST /ask", 1, at=AT, ms=100, trace_id=OWN),
-        span("answer", 2, 1, at=AT, ms=50, trace_id=OWN, tenant_id="acme"),
+        span("POST /ask", 1, at=at, ms=100, trace_id=OWN),
+        span("answer", 2, 1, at=at, ms=50, trace_id=OWN, tenant_id="acme"),
     ]
     theirs = [
-        span("their-operation", 1, at=AT, ms=5000, trace_id=THEIRS, error="their-failure", tenant_id="globex"),
-        span("their-model-call", 2, 1, at=AT, trace_id=THEIRS, gen_ai_request_model="their-model", their_key="x"),
+        span("their-operation", 1, at=at, ms=5000, trace_id=THEIRS, error="their-failure", tenant_id="globex"),
+        span("their-model-call", 2, 1, at=at, trace_id=THEIRS, gen_ai_request_model="their-model", their_key="x"),
     ]
     own_logs = [
-        log("own words", 2, at=AT, trace_id=OWN, tenant_id="acme"),
-        log("nobody's words", 1, at=AT, trace_id=OWN),
+        log("own words", 2, at=at, trace_id=OWN, tenant_id="acme"),
+        log("nobody's words", 1, at=at, trace_id=OWN),
     ]
     their_logs = [
-        log("their-words", 1, at=AT, trace_id=THEIRS, severity=ERROR, tenant_id="globex", exception_type="SecretError"),
-        log("ragas_score_computed", 2, at=AT, trace_id=THEIRS, tenant_id="globex", numbers={"faithfulness": 0.1}),
+        log("their-words", 1, at=at, trace_id=THEIRS, severity=ERROR, tenant_id="globex", exception_type="SecretError"),
+        log("ragas_score_computed", 2, at=at, trace_id=THEIRS, tenant_id="globex", numbers={"faithfulness": 0.1}),
         log(
-            "their-cost", 2, at=AT, trace_id=THEIRS, tenant_id="globex", user_id="their-user", numbers={"cost_usd": 9.0}
+            "their-cost", 2, at=at, trace_id=THEIRS, tenant_id="globex", user_id="their-user", numbers={"cost_usd": 9.0}
         ),
     ]
     await store(dsn, Sent("shop", own, own_logs), Sent("their-service", theirs, their_logs))

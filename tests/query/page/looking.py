@@ -8,7 +8,6 @@ from tests.fix_page import AXE
 
 __all__ = ["assert_usable", "settled"]
 
-expect.set_options(timeout=15_000)
 _RUN_AXE = """async () => {
     const found = await axe.run(document, { resultTypes: ["violations"] });
     return found.violations.filter((one) => ["serious", "critical"].includes(one.impact)).map(

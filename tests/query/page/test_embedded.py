@@ -36,7 +36,8 @@ class _Server(SimpleHTTPRequestHandler):
         if not self.path.startswith("/my/trace/"):
             super().do_GET()
             return
-        answer = httpx.get(f"{self._api}/api/v1/traces/{self.path.removeprefix('/my/trace/')}", trust_env=False)
+        url = f"{self._api}/api/v1/traces/{self.path.removeprefix('/my/trace/')}"
+        answer = httpx.get(url, trust_env=False, timeout=15)
         self.send_response(HTTPStatus(answer.status_code))
         self.send_header("content-type", answer.headers["content-type"])
         self.send_header("content-length", str(len(answer.content)))
@@ -96,3 +97,5 @@ async def test_it_waits_for_a_trace_that_is_not_stored_yet(visitor: Visitor, sta
     with served(application, stack.url) as url:
         page = await visitor.open(f"{url}/?trace={'e' * 32}")
         await expect(page.get_by_text("Waiting for the trace")).to_be_visible()
+        # It asks every second, as long as it is there: the server may not go before it.
+        await page.close()

@@ -99,7 +99,7 @@ async def test_a_list_goes_on_while_one_scrolls(visitor: Visitor, stack: Stack) 
     await expect(page.get_by_text("100+ logs")).to_be_visible()
     frame = page.get_by_role("region", name="Logs")
     await frame.evaluate("(frame) => setInterval(() => frame.scrollTo(0, frame.scrollHeight), 100)")
-    await expect(page.get_by_text(re.compile(r"^[4-9]\d\d\+ logs"))).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"^([4-9]\d\d|\d,\d{3})\+? logs"))).to_be_visible()
     assert await page.get_by_test_id("log-row").count() < 80
 
 
@@ -162,7 +162,7 @@ async def test_a_log_that_is_stored_shows_at_once_in_the_live_tail(visitor: Visi
 
     words = f"tailed {uuid4()}"
     await store(stack.dsn, Sent("rag-service", logs=[log(words, at=datetime.now(UTC), user_id="tailed")]))
-    await expect(page.get_by_text(words)).to_be_visible(timeout=3_000)
+    await expect(page.get_by_text(words)).to_be_visible()
 
     await page.get_by_role("button", name="Pause").click()
     later = f"later {uuid4()}"

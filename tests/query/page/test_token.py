@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.fix_browser import Visitor
 from tests.fix_page import Stack, whole_collector
@@ -57,7 +57,17 @@ async def test_the_page_asks_for_a_token_and_then_shows_the_trace(visitor: Visit
 
 async def test_a_wrong_token_is_asked_for_again(visitor: Visitor, guarded: str) -> None:
     page = await asked(visitor, f"{guarded}/trace/{SLOW}")
+    released = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/**", hold)
     await answer(page, "wrong-token-0123456789")
+    # The dialog that goes says already what the next one says.
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    released.set()
     await expect(page.get_by_text("The token of this tab is not accepted")).to_be_visible()
     await answer(page, ACME)
     await expect(page.get_by_role("heading", name="POST /help", level=1)).to_be_visible()

@@ -47,9 +47,9 @@ function OverviewFilters() {
 
 function HealthBanner() {
   const href = useHref();
-  const { data } = useAnswer<Health>("/health");
+  const { data, isPending } = useAnswer<Health>("/health");
   if (!data) {
-    return null;
+    return isPending ? <HealthPlace /> : null;
   }
   const { icon: Icon, tone } = STATES[data.state];
   return (
@@ -57,6 +57,15 @@ function HealthBanner() {
       <Icon size={17} aria-hidden="true" className={tone} />
       <span>{data.verdict}</span>
     </Link>
+  );
+}
+
+/** Keeps the banner's place, so that nothing moves under the pointer when its answer comes. */
+function HealthPlace() {
+  return (
+    <div className={css.banner}>
+      <Skeleton />
+    </div>
   );
 }
 
