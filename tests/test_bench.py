@@ -224,7 +224,6 @@ def test_measures_and_studies_are_there() -> None:
         assert find_spec(f"bench.{name}"), name
 
 
-@pytest.mark.timeout(60)
 def test_rows_are_the_same_ones_on_both_sides(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     embedded = server(tmp_path / "ganglion-bench-database")
@@ -250,7 +249,6 @@ async def _export(dsn: str, work: Sequence[Batch]) -> None:
     await exporter.shutdown()
 
 
-@pytest.mark.timeout(60)
 def test_whole_collector_is_loaded_and_tells_its_processes(tmp_path: Path) -> None:
     with running_collector(tmp_path / "run", {"debug": {}}) as collector:
         outcome = send(Load(collector.grpc, records=20, requests=30, stamped=True))
@@ -271,7 +269,6 @@ def test_uploads_to_langsmith_are_of_the_same_runs() -> None:
     assert all(run.run.draft.inputs and run.run.draft.outputs for run in made)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("who", ["ours", "sdk"])
 def test_uploads_bring_every_run_to_langsmith_in_its_tree(tmp_path: Path, who: str) -> None:
     with LangSmithServer() as server:

@@ -1,10 +1,6 @@
 """The Prometheus that other tests use really scrapes and answers."""
 
-import pytest
-
 from tests.fix_prometheus import MakePrometheus
-
-pytestmark = pytest.mark.timeout(60)
 
 CONFIGURATION = """\
 global: {scrape_interval: 100ms, scrape_timeout: 100ms}

@@ -32,8 +32,6 @@ SENT_BY_DEBUG = 'otelcol_exporter_sent_spans{data_type="traces",exporter="debug"
 OVER = ('ganglion_langsmith_runs_total{operation="post"}', "ganglion_langsmith_refused_runs_total")
 ORGANISATION = '{"error":"org_scoped_key_requires_workspace"}'
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def plain(body: bytes, headers: Mapping[str, str]) -> bytes:
     return decompressed(body, headers.get("content-encoding", ""), 1 << 30, zstd=True)

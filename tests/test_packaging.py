@@ -48,7 +48,6 @@ def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-@pytest.mark.timeout(60)
 def test_a_bare_environment_imports_ganglion_alone(bare_python: Path) -> None:
     loaded = run(bare_python, "-I", "-c", "import sys, ganglion; print(*(m.partition('.')[0] for m in sys.modules))")
 
@@ -56,7 +55,6 @@ def test_a_bare_environment_imports_ganglion_alone(bare_python: Path) -> None:
     assert not {"ganglion_collector", "ganglion_query", "grpc", "psycopg", "pydantic"} & set(loaded.split())
 
 
-@pytest.mark.timeout(60)
 def test_the_command_line_names_the_missing_extra(bare_python: Path) -> None:
     result = subprocess.run([bare_python.parent / "ganglion", "--help"], capture_output=True, text=True, check=False)
 
@@ -65,7 +63,6 @@ def test_the_command_line_names_the_missing_extra(bare_python: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.timeout(60)
 def test_the_wheel_holds_what_is_not_python(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
@@ -82,7 +79,6 @@ def test_the_wheel_holds_what_is_not_python(wheel: Path) -> None:
     assert all(f"{package}/py.typed" in names for package in ("ganglion", "ganglion_collector", "ganglion_query"))
 
 
-@pytest.mark.timeout(60)
 def test_the_wheel_holds_the_page_and_not_its_sources(wheel: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if "/_page/" in name or "web/" in name]
     built = {str(path.relative_to(PAGE)) for path in PAGE.rglob("*") if path.is_file()}
@@ -92,7 +88,6 @@ def test_the_wheel_holds_the_page_and_not_its_sources(wheel: Path) -> None:
     assert not [name for name in names if name.endswith((".tsx", ".map", ".test.js", "node_modules"))]
 
 
-@pytest.mark.timeout(60)
 def test_a_wheel_without_the_page_is_not_built(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE", "query/web/has_page.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +119,6 @@ def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Pa
     assert sorted(again.namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 
-@pytest.mark.timeout(60)
 def test_an_installed_wheel_serves_the_page(bare_python: Path, postgresql: str) -> None:
     """Ganglion is the wheel's; of this environment's packages there are those that the extra `query` brings."""
     port, folder = free_port(), bare_python.parents[1]

@@ -21,8 +21,6 @@ mkdirSync("../ganglion_query/_page", { recursive: true });
 writeFileSync("../ganglion_query/_page/index.html", `${process.version} ${Math.random()}`);
 """
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @dataclass(frozen=True)
 class Page:

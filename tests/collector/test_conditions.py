@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from ganglion_collector.conditions import CONTEXTS, Scene, compile_condition
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
@@ -164,7 +164,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES, max_size=12).map(" ".join), st.sampled_from(CONTEXTS))
 def test_no_text_does_anything_but_decide_or_be_refused(text: str, context: str) -> None:
     try:

@@ -10,7 +10,7 @@ from ganglion_collector.config.connections import circles, loose_ends, makes
 from ganglion_collector.config.model import Pipeline
 from ganglion_collector.errors import InvalidConfigError
 from ganglion_collector.otlp import Signal
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.collector.acme import install, relay, tally
@@ -171,7 +171,6 @@ def reach_themselves(edges: set[tuple[str, str]]) -> bool:
     return any(one == other for one, other in edges)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(some_relays, some_relays), min_size=1, max_size=len(NAMES)))
 def test_every_circle_is_found_and_nothing_else(ends: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> None:
     pipelines = [pipeline(name, *both) for name, both in zip(NAMES, ends, strict=False)]
@@ -181,7 +180,6 @@ def test_every_circle_is_found_and_nothing_else(ends: list[tuple[tuple[str, ...]
     assert bool(found) is reach_themselves(feeds(pipelines))
 
 
-@settings(deadline=None)
 @given(st.permutations(NAMES[:3]))
 def test_a_circle_is_shown_from_its_first_pipeline_on(order: list[str]) -> None:
     follows = dict(zip(NAMES[:3], [*NAMES[1:3], NAMES[0]], strict=True))

@@ -10,7 +10,7 @@ from ganglion_collector.config.document import parse_document
 from ganglion_collector.config.expand import Expanded, Expander
 from ganglion_collector.config.merge import merge, unflatten
 from ganglion_collector.errors import ConfigError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -25,7 +25,6 @@ maps = st.dictionaries(keys, values, max_size=4)
 sections = st.dictionaries(keys, st.dictionaries(keys, scalars, max_size=3), max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(sorted(UNITS))), min_size=1, max_size=5))
 def test_a_duration_is_the_sum_of_its_parts(parts: list[tuple[int, str]]) -> None:
     text = "".join(f"{number}{unit}" for number, unit in parts)
@@ -36,7 +35,6 @@ def test_a_duration_is_the_sum_of_its_parts(parts: list[tuple[int, str]]) -> Non
     assert parse_duration("+" + text) == pytest.approx(expected)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=12) | st.integers() | st.floats() | st.booleans() | st.none())
 def test_any_other_value_is_refused_or_a_finite_number(value: Any) -> None:
     try:
@@ -55,7 +53,6 @@ def test_what_is_not_a_duration(value: str) -> None:
         parse_duration(value)
 
 
-@settings(deadline=None)
 @given(sections, sections, sections)
 def test_how_sources_are_grouped_does_not_matter(
     first: dict[str, Any], second: dict[str, Any], third: dict[str, Any]
@@ -63,7 +60,6 @@ def test_how_sources_are_grouped_does_not_matter(
     assert merge(merge(first, second), third) == merge(first, merge(second, third))
 
 
-@settings(deadline=None)
 @given(maps)
 def test_merging_with_itself_or_nothing_changes_nothing(value: dict[str, Any]) -> None:
     assert merge(value, value) == value
@@ -71,7 +67,6 @@ def test_merging_with_itself_or_nothing_changes_nothing(value: dict[str, Any]) -
     assert merge({}, value) == value
 
 
-@settings(deadline=None)
 @given(maps, maps)
 def test_merging_keeps_every_key_and_the_later_scalar(first: dict[str, Any], second: dict[str, Any]) -> None:
     merged = merge(first, second)
@@ -80,19 +75,16 @@ def test_merging_keeps_every_key_and_the_later_scalar(first: dict[str, Any], sec
     assert all(merged[key] == value for key, value in second.items() if not isinstance(value, dict))
 
 
-@settings(deadline=None)
 @given(maps)
 def test_unflattening_leaves_plain_keys(value: dict[str, Any]) -> None:
     assert unflatten(value) == value
 
 
-@settings(deadline=None)
 @given(maps)
 def test_json_is_read_as_it_was_written(value: dict[str, Any]) -> None:
     assert parse_document(json.dumps(value), "x") == value
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused_with_one_line(text: str) -> None:
     said = ""
@@ -103,13 +95,11 @@ def test_any_text_is_read_or_refused_with_one_line(text: str) -> None:
     assert not said or (said.startswith("source: ") and len(said.splitlines()) == 1)
 
 
-@settings(deadline=None)
 @given(values)
 def test_doubled_dollar_signs_come_back(value: Any) -> None:
     assert expanded(doubled(value)) == value
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab${}:-XY ", max_size=20))
 def test_any_text_is_expanded_or_refused(text: str) -> None:
     expander = Expander({"X": "x", "Y": "${X}"})
@@ -120,7 +110,6 @@ def test_any_text_is_expanded_or_refused(text: str) -> None:
     assert all(error.path == "path" for error in expander.errors)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="$", exclude_categories=["Cs"]), max_size=20))
 def test_a_value_in_text_is_the_variable_itself(content: str) -> None:
     assert Expander({"X": content}).expand("<${env:X}>", "path") == f"<{content}>"

@@ -247,7 +247,7 @@ junk: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(sorted(places(SHIPPED), key=str)), junk)
 def test_a_spoilt_configuration_loads_or_says_what_is_wrong(path: tuple[Any, ...], new: Any) -> None:
     text = json.dumps(spoilt(SHIPPED, path, new))

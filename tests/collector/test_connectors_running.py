@@ -17,9 +17,6 @@ from tests.collector.notebook import logs_payload
 from tests.collector.tally import tally_environ
 from tests.fix_collector import HEADER, TELEMETRY, MakeCollector, RunningCollector, eventually
 
-# Several processes start in each of them, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(60)
-
 
 def _text(
     pipelines: str, *, connectors: str = "{tally: {interval: 100ms}}", journal: str = "{}", more: str = ""

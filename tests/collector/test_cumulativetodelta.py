@@ -4,7 +4,7 @@ import pytest
 from ganglion_collector.component import Batch, Signal
 from ganglion_collector.processors.cumulativetodelta import CumulativeToDelta, CumulativeToDeltaConfig
 from ganglion_collector.processors.deltatocumulative import DeltaToCumulative, DeltaToCumulativeConfig
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 from prometheus_client import REGISTRY
@@ -180,7 +180,6 @@ def test_a_stale_stream_is_forgotten() -> None:
     assert deltas.process(sums(point(2, 6), received_at=START + 301 * SECOND)).records == ()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=30))
 def test_deltas_add_up_to_what_was_cumulative(added: list[int]) -> None:
     totals = [sum(added[: step + 1]) for step in range(len(added))]

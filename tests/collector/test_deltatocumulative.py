@@ -5,7 +5,7 @@ import pytest
 from ganglion_collector.component import Batch, Signal
 from ganglion_collector.metric_values import add, of_point
 from ganglion_collector.processors.deltatocumulative import DeltaToCumulative, DeltaToCumulativeConfig
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 from prometheus_client import REGISTRY
@@ -155,7 +155,6 @@ def test_other_bounds_begin_anew() -> None:
     assert (item.count, item.start_time_unix_nano) == (2, START + SECOND)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-3, 4), st.integers(0, 300), st.integers(1, 5)), min_size=1, max_size=8))
 def test_exponential_histograms_add_up_as_values_do(given: list[tuple[int, int, int]]) -> None:
     totals, expected = processor(), None

@@ -94,7 +94,7 @@ def test_records_of_other_signals_and_receivers_are_passed_over(stream: Stream, 
 _records = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes=_records, max_items=st.integers(1, 12), max_bytes=st.integers(1, 200))
 def test_any_bounds_cut_everything_once_and_within_them(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], max_items: int, max_bytes: int

@@ -17,9 +17,6 @@ from ganglion_collector.home import Home
 from ganglion_collector.instance import InstanceLock
 from ganglion_collector.postmaster import server_processes
 
-# A database is made, or a server starts, in most of them, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(60)
-
 _ROOT = os.geteuid() == 0
 _QUICK = {"fsync": "off"}
 

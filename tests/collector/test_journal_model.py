@@ -8,7 +8,7 @@ from ganglion_collector.component import BatchBounds, Position, Signal
 from ganglion_collector.errors import RefusedError
 from ganglion_collector.journal import Entry
 from ganglion_collector.journal.store import open_reader, open_writer
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -94,6 +94,4 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournalMachine = JournalMachine.TestCase
-TestJournalMachine.settings = settings(
-    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestJournalMachine.settings = settings(max_examples=20, stateful_step_count=30)

@@ -21,7 +21,7 @@ from ganglion_collector.metric_values import (
     widen_zero,
     write_point,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     ExponentialHistogramDataPoint,
@@ -69,7 +69,6 @@ def sdk_histogram(values: Sequence[float]) -> Any:
     return data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-30, 30).map(lambda e: 1.37**e), min_size=1, max_size=40))
 def test_recording_by_merging_gives_the_sdks_buckets(values: list[float]) -> None:
     total: Value | None = exponential(values[:1], 8)
@@ -97,7 +96,6 @@ def _plain(value: ExponentialHistogram) -> dict[int, int]:
     return {place: count for place, count in enumerate(value.positive.counts, value.positive.offset) if count}
 
 
-@settings(deadline=None)
 @given(st.lists(numbers, min_size=1, max_size=60), st.data())
 def test_merging_in_any_split_is_recording_all(values: list[float], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(values)))
@@ -106,7 +104,6 @@ def test_merging_in_any_split_is_recording_all(values: list[float], data: st.Dat
     assert counts(add(left, right)) == counts(fit(exponential(values, scale)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(numbers, max_size=10), min_size=2, max_size=6), st.integers(2, 40))
 def test_the_order_of_merging_does_not_matter(parts: list[list[float]], most: int) -> None:
     forwards: Value | None = fit(exponential(parts[0]), most)
@@ -120,7 +117,6 @@ def test_the_order_of_merging_does_not_matter(parts: list[list[float]], most: in
     assert max(len(forwards.positive.counts), len(forwards.negative.counts)) <= most
 
 
-@settings(deadline=None)
 @given(st.lists(numbers, min_size=1, max_size=30), st.lists(numbers, max_size=30))
 def test_subtracting_undoes_adding(earlier: list[float], later: list[float]) -> None:
     total = add(exponential(earlier), exponential(later))
@@ -129,7 +125,6 @@ def test_subtracting_undoes_adding(earlier: list[float], later: list[float]) -> 
     assert counts(difference) == counts(downscale(exponential(later), total.scale))
 
 
-@settings(deadline=None)
 @given(st.lists(numbers, max_size=40), st.lists(st.floats(0, 1e9), min_size=2, max_size=2))
 def test_a_wider_zero_loses_no_count(values: list[float], thresholds: list[float]) -> None:
     value = exponential(values, 3)
@@ -140,7 +135,6 @@ def test_a_wider_zero_loses_no_count(values: list[float], thresholds: list[float
         assert value.zero_count >= sum(abs(number) <= threshold for number in values)
 
 
-@settings(deadline=None)
 @given(st.lists(sizes, min_size=1, max_size=20), st.lists(sizes, min_size=1, max_size=20), st.floats(1e-9, 1e9))
 def test_merging_with_another_zero_threshold_loses_no_count(a: list[float], b: list[float], threshold: float) -> None:
     merged = add(widen_zero(exponential(a, 4), threshold), exponential(b, 2))
@@ -149,7 +143,6 @@ def test_merging_with_another_zero_threshold_loses_no_count(a: list[float], b: l
     assert merged.zero_count + sum(merged.positive.counts) == len(a) + len(b) == merged.count
 
 
-@settings(deadline=None)
 @given(sizes, st.integers(-8, 20))
 def test_a_size_lies_within_its_bucket(size: float, scale: int) -> None:
     index = bucket_index(size, scale)
@@ -322,7 +315,6 @@ def test_indexes_grow_with_sizes() -> None:
     assert all(low <= high for low, high in pairwise(indexes))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(-2000, 2000))
 def test_a_bound_belongs_to_the_bucket_below_it(scale: int, index: int) -> None:
     assert bucket_index(2.0 ** ((index + 1) / 2**scale), scale) == index

@@ -48,7 +48,6 @@ def scraped(running: RunningCollector) -> dict[str, tuple[str, str]]:
     return {one["labels"]["job"]: (one["discoveredLabels"]["__address__"], one["health"]) for one in active}
 
 
-@pytest.mark.timeout(60)
 def test_they_run_with_the_collector_know_its_addresses_and_end_with_it(monitored: RunningCollector) -> None:
     monitored.start()
     jobs = {
@@ -79,7 +78,6 @@ def servers_of(running: RunningCollector) -> list[psutil.Process]:
     return [psutil.Process(int(running.process(name)["pid"])) for name in names]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["prometheus-server", "alertmanager"])
 def test_one_that_is_killed_starts_again_and_the_collector_stays_healthy(
     monitored: RunningCollector, name: str
@@ -93,7 +91,6 @@ def test_one_that_is_killed_starts_again_and_the_collector_stays_healthy(
     assert monitored.address(name) == address
 
 
-@pytest.mark.timeout(60)
 def test_they_do_not_outlive_a_killed_supervisor_and_start_again(monitored: RunningCollector) -> None:
     monitored.start()
     servers = servers_of(monitored)
@@ -104,7 +101,6 @@ def test_they_do_not_outlive_a_killed_supervisor_and_start_again(monitored: Runn
     assert monitored.process("prometheus-server")["state"] == "running"
 
 
-@pytest.mark.timeout(60)
 def test_where_they_are_not_installed_the_collector_says_so_and_goes_on(
     collector: MakeCollector, tmp_path: Path
 ) -> None:
@@ -121,7 +117,6 @@ def test_where_they_are_not_installed_the_collector_says_so_and_goes_on(
     assert one.process("prometheus-server")["reason"].startswith("not installed; ")
 
 
-@pytest.mark.timeout(60)
 def test_another_program_of_that_name_is_not_taken_for_it(collector: MakeCollector, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "prometheus").write_text("#!/bin/sh\necho something else\n")
@@ -132,7 +127,6 @@ def test_another_program_of_that_name_is_not_taken_for_it(collector: MakeCollect
     assert one.process("prometheus-server")["reason"] == reason
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("installed")
 def test_a_taken_port_is_told_with_the_variable_and_the_collector_goes_on(collector: MakeCollector) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -149,7 +143,6 @@ def test_a_taken_port_is_told_with_the_variable_and_the_collector_goes_on(collec
         assert "alertmanager" not in {job["job_name"] for job in written["scrape_configs"]}
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("installed")
 def test_a_wrong_configuration_of_a_user_is_told_and_the_collector_goes_on(
     collector: MakeCollector, tmp_path: Path
@@ -164,7 +157,6 @@ def test_a_wrong_configuration_of_a_user_is_told_and_the_collector_goes_on(
     assert one.status()["healthy"]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("installed")
 def test_a_configuration_of_a_user_wins(collector: MakeCollector, tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text("global: {external_labels: {own: mine}}\n")
@@ -178,7 +170,6 @@ def test_a_configuration_of_a_user_wins(collector: MakeCollector, tmp_path: Path
     assert [receiver["name"] for receiver in ask(one, "alertmanager", "/api/v2/receivers")] == ["mine"]
 
 
-@pytest.mark.timeout(60)
 def test_a_new_configuration_of_the_collector_is_scraped(monitored: RunningCollector) -> None:
     monitored.start()
     targets_file = monitored.home / "run" / "prometheus-server" / "ganglion_exporter.json"
@@ -227,7 +218,6 @@ def ganglion(tmp_path: Path) -> Iterator[Ganglion]:
     run("down")
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("installed")
 def test_up_and_status_show_them_and_down_ends_them(ganglion: Ganglion, tmp_path: Path) -> None:
     up = ganglion("up", "--config", str(tmp_path / "c.yaml"))
@@ -243,7 +233,6 @@ def test_up_and_status_show_them_and_down_ends_them(ganglion: Ganglion, tmp_path
     assert not any(server.is_running() for server in servers)
 
 
-@pytest.mark.timeout(60)
 def test_up_goes_on_without_them(ganglion: Ganglion, tmp_path: Path) -> None:
     config_option = ("--config", str(tmp_path / "c.yaml"))
     told = ganglion("up", *config_option, PATH=str(tmp_path))

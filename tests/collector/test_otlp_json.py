@@ -277,7 +277,7 @@ def requests(draw: st.DrawFn) -> tuple[Signal, Request]:
     return signal, request
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(requests())
 def test_json_and_protobuf_of_a_request_are_the_same(drawn: tuple[Signal, Request]) -> None:
     signal, request = drawn

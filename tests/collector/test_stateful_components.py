@@ -12,7 +12,7 @@ from ganglion_collector.connectors.span_metrics import SpanMetricsConfig, SpanMe
 from ganglion_collector.errors import PermanentError
 from ganglion_collector.processors.cumulativetodelta import CumulativeToDelta, CumulativeToDeltaConfig
 from ganglion_collector.processors.deltatocumulative import DeltaToCumulative, DeltaToCumulativeConfig
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.collector.deriving import SECOND, START, batch_of, metric_request, metrics_in, traces
@@ -92,7 +92,6 @@ def run(component: Any, step: int) -> object:
 
 
 @everything
-@settings(deadline=None)
 @given(cut=st.integers(0, 6))
 def test_a_restored_component_goes_on_as_if_nothing_had_happened(make: Make, cut: int) -> None:
     steady, before = make(), make()
@@ -140,7 +139,6 @@ def test_wrong_bytes_are_no_state_and_change_nothing(make: Make, state: bytes) -
 
 
 @everything
-@settings(deadline=None)
 @given(cut=st.integers(1, 200))
 def test_a_torn_state_is_refused(make: Make, cut: int) -> None:
     component = make()

@@ -20,9 +20,6 @@ from ganglion_collector.instance import wait_for_orphans
 from tests.collector.notebook import logs_payload, notebook_environ
 from tests.fix_collector import MakeCollector, RunningCollector, eventually, simple
 
-# Several processes start in each of them, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(60)
-
 
 def _notebook(tmp_path: Path) -> str:
     return simple(

@@ -243,7 +243,6 @@ class _Faults(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.timeout(60)
 def test_the_first_fault_of_each_kind_is_seen(prometheus: MakePrometheus, tmp_path: Path) -> None:
     class Page(_Faults):
         pass

@@ -410,7 +410,7 @@ SETTINGS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.lists(SPANS, max_size=8), max_size=4), SETTINGS)
 def test_any_spans_in_any_parts_make_one_tree_that_langsmith_takes(
     parts: list[list[Draft]], how: AssemblySettings

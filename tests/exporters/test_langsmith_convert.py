@@ -342,7 +342,7 @@ ATTRIBUTES = st.dictionaries(
 EVENTS = st.lists(st.tuples(st.sampled_from(EVENT_NAMES) | st.text(max_size=5), ATTRIBUTES), max_size=2)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     attributes=ATTRIBUTES,
     events=EVENTS,

@@ -154,7 +154,7 @@ def test_depth_has_an_end() -> None:
         max_leaves=20,
     )
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_value_becomes_json(value: Any) -> None:
     orjson.loads(dumps(value))
 

@@ -12,8 +12,6 @@ from ganglion_collector.testing import Answer, OTLPSink, Received, make_request
 
 from tests.fix_collector import MakeCollector, RunningCollector, simple
 
-pytestmark = pytest.mark.timeout(60)
-
 RETRY = "retry_on_failure: {initial_interval: 20ms, max_interval: 100ms}"
 Exporter = Callable[[OTLPSink], str]
 

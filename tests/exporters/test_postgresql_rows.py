@@ -431,7 +431,6 @@ def store(dsn: str, signal: Signal, payload: bytes, items: int) -> list[dict[str
 
 _quick = settings(
     max_examples=30,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

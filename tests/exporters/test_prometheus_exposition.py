@@ -16,7 +16,7 @@ from ganglion_exporters._prometheus.classic import bound_text, classic, fixed_bo
 from ganglion_exporters._prometheus.escaping import Escaping, escaped
 from ganglion_exporters._prometheus.exposition import Format, negotiate, render
 from ganglion_exporters._prometheus.model import Exemplar, Family, Kind, Labels, Series
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
@@ -328,7 +328,6 @@ def test_names_that_become_one_stay_two() -> None:
     labels=st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=4),
     value=st.floats() | st.integers(-(2**63), 2**63 - 1),
 )
-@settings(deadline=None)
 def test_any_name_label_and_value_is_read_back(name: str, labels: dict[str, str], value: float) -> None:
     labels = {f"l{key}": text for key, text in labels.items()}
     families = [(Family(f"m{name}", "gauge", name, ""), [Series(tuple(sorted(labels.items())), value)])]
@@ -371,7 +370,6 @@ def test_bounds_of_exponential_histograms_depend_on_the_unit_alone(unit: str) ->
     more=st.lists(st.integers(0, 5), min_size=160, max_size=160),
     zero=st.integers(0, 3),
 )
-@settings(deadline=None)
 def test_counts_below_fixed_bounds_are_exact_and_only_grow(
     scale: int, offset: int, counts: list[int], more: list[int], zero: int
 ) -> None:
@@ -424,7 +422,6 @@ async def shown(families: Families) -> AsyncIterator[str]:
         await server.shutdown()
 
 
-@pytest.mark.timeout(60)
 async def test_prometheus_reads_native_histograms_with_exemplars(prometheus: MakePrometheus) -> None:
     loop = asyncio.get_running_loop()
     now = EXEMPLAR._replace(time=time.time_ns())

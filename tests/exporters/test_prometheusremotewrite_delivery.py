@@ -3,7 +3,6 @@
 import time
 from contextlib import closing
 
-import pytest
 from ganglion_collector.dead_letters import DeadLetters
 
 from tests.exporters.counters import request
@@ -15,7 +14,6 @@ WORKER = "worker:"
 RETRY = "retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}"
 
 
-@pytest.mark.timeout(60)
 def test_points_arrive_through_a_kill_and_none_is_a_dead_letter(
     collector: MakeCollector, prometheus: MakePrometheus
 ) -> None:

@@ -26,8 +26,6 @@ from tests.instrumentation.programs import (
     started,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 SUBJECT = """
 import sys
 import ganglion

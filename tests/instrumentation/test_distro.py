@@ -21,8 +21,6 @@ from tests.instrumentation.programs import (
     started,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 APP = """
 import logging
 from fastapi import FastAPI

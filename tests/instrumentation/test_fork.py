@@ -22,8 +22,6 @@ from tests.instrumentation.programs import (
     started,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 PROTOCOLS = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 
 

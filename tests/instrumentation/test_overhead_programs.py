@@ -5,7 +5,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from fastapi.testclient import TestClient
 from ganglion._resource import hash_once
 from ganglion_collector.testing import OTLPSink
@@ -18,7 +17,6 @@ from tests.instrumentation.programs import bodies, environment, spans_of, starte
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.timeout(60)
 async def test_timed_calls_all_arrive(sink: OTLPSink, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     argv = [sys.executable, "-m", "bench.instrumentation_calls", str(figures), "1"]

@@ -18,8 +18,6 @@ from tests.query.database import locked
 from tests.query.serving import served
 from tests.query.telemetry import Sent, log, store
 
-pytestmark = pytest.mark.timeout(60)
-
 LONG = 600
 """Seconds after which the database itself would give up."""
 

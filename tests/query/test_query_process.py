@@ -26,8 +26,6 @@ from tests.fix_collector import MakeCollector, RunningCollector, eventually
 from tests.fix_postgresql import PostgreSQLProxy
 from tests.query.telemetry import Sent, log, store
 
-pytestmark = pytest.mark.timeout(60)
-
 TOKEN = "a-token-of-everything-0123456789"
 OTHER = "another-token-entirely-9876543210"
 

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 from tests.query.telemetry import ERROR, TRACE_ID, Sent, log, span, store
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sql.md"
@@ -67,7 +65,6 @@ def _ask(dsn: str, statement: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines()) + "\n"
 
 
-@pytest.mark.timeout(60)
 async def test_every_statement_answers_what_the_document_says(postgresql: str) -> None:
     await store(postgresql, _shop(), received_at=_at(4000))
     parts = list(_PART.finditer(DOCUMENT.read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ from tests.fix_browser import Visitor
 from tests.fix_page import Stack
 from tests.query.page.looking import settled
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def opened(visitor: Visitor, stack: Stack, path: str) -> Page:

@@ -9,7 +9,7 @@ from tests.fix_page import Stack
 from tests.query.page.looking import assert_usable, settled
 from tests.query.page.world import FAILED, HOSTILE, SLOW
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Scheme = Literal["light", "dark"]
 PAGES = {

@@ -15,7 +15,7 @@ from tests.query.page.looking import assert_usable, settled
 from tests.query.page.world import FAILED, SLOW
 from tests.query.telemetry import Sent, log, store
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def opened(visitor: Visitor, stack: Stack, path: str) -> Page:

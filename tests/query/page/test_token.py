@@ -12,7 +12,7 @@ from tests.fix_browser import Visitor
 from tests.fix_page import Stack, whole_collector
 from tests.query.page.world import SLOW
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ACME, GLOBEX = "acme-token-0123456789abcdef", "globex-token-0123456789abcdef"
 TOKENS = json.dumps([{"token": ACME, "tenants": ["acme"]}, {"token": GLOBEX, "tenants": ["globex"]}])

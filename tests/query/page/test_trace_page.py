@@ -10,7 +10,7 @@ from tests.fix_page import Stack
 from tests.query.page.looking import settled
 from tests.query.page.world import FAILED, HOSTILE, LARGE, MARKUP, QUESTION, SLOW
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def opened(visitor: Visitor, stack: Stack, path: str, width: int = 1440) -> Page:
