@@ -18,13 +18,14 @@ import orjson
 from ganglion_collector.component import Record, Source
 from ganglion_collector.errors import RetryableError
 from ganglion_collector.otlp import Signal
-from ganglion_collector.shared_file import SharedFile, is_damage
+from ganglion_collector.shared_file import CurrentFile, connected
 
 __all__ = ["DeadLetter", "DeadLetterSummary", "DeadLetters", "letter_id"]
 
-_BUSY_SECONDS = 5.0
 _SUMMARY = "id, journal, reader, signal, sequence, item, receiver, item_count, received_at, failed_at, reason, size"
 _SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS dead_letters (
     id TEXT PRIMARY KEY, journal TEXT NOT NULL, reader TEXT NOT NULL, signal TEXT NOT NULL,
     sequence INTEGER NOT NULL, item INTEGER NOT NULL, receiver TEXT NOT NULL, item_count INTEGER NOT NULL,
@@ -124,9 +125,8 @@ class DeadLetters:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: SharedFile | None = None
-        self._lock = threading.RLock()
+        self._file = CurrentFile(path, "dead letters", lambda: connected(path, _SCHEMA))
+        self._lock = threading.Lock()
 
     def put(self, letter: DeadLetter) -> bool:
         """Keep `letter` durably; False if the same place's letter is there already, which stays as it is."""
@@ -189,39 +189,16 @@ class DeadLetters:
     def close(self) -> None:
         """Release the file. Safe twice."""
         with self._lock:
-            if self._file:
-                self._file.close()
-                self._file = None
+            self._file.close()
 
     @contextlib.contextmanager
     def _database(self) -> Generator[sqlite3.Connection]:
-        """Yield the database in a transaction; its errors become ours."""
-        with self._lock:
-            try:
-                with self._opened().connection as connection:
-                    yield connection
-            except (sqlite3.Error, OSError) as error:
-                if self._file and isinstance(error, sqlite3.DatabaseError) and is_damage(error):
-                    self._file.move_aside(error)
-                self.close()
-                raise RetryableError(f"the dead letters cannot be used: {error}") from error
-
-    def _opened(self) -> SharedFile:
-        if self._file and not self._file.is_in_place:
-            self.close()
-        self._file = self._file or SharedFile(self._path, "dead letters", self._connect)
-        return self._file
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        """Yield the database; its errors become ours."""
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            with self._lock, self._file.use() as database:
+                yield database
+        except (sqlite3.Error, OSError) as error:
+            raise RetryableError(f"the dead letters cannot be used: {error}") from error
 
 
 def _summary(row: Sequence[Any]) -> DeadLetterSummary:

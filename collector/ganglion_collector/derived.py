@@ -19,13 +19,14 @@ from uuid import UUID
 from ganglion_collector.component import BatchBounds, Derived, Position, Record
 from ganglion_collector.errors import RetryableError
 from ganglion_collector.otlp import Signal
-from ganglion_collector.shared_file import SharedFile, is_damage
+from ganglion_collector.shared_file import CurrentFile, connected
 from ganglion_collector.state_file import READERS_SUFFIX, StateFile
 
 __all__ = ["DerivedReader", "ReaderPositions", "append_records", "trim_records"]
 
-_BUSY_SECONDS = 5.0
 _POSITIONS = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS positions (
     stream TEXT NOT NULL, reader TEXT NOT NULL, sequence INTEGER NOT NULL, item INTEGER NOT NULL,
     PRIMARY KEY (stream, reader)
@@ -55,9 +56,9 @@ class ReaderPositions:
     """The positions of the readers of one stream; several processes may have it open."""
 
     def __init__(self, stream_file: Path, stream: UUID) -> None:
-        self._path = stream_file.with_suffix(READERS_SUFFIX)
+        path = stream_file.with_suffix(READERS_SUFFIX)
+        self._file = CurrentFile(path, "positions of readers", lambda: connected(path, _POSITIONS))
         self._stream = str(stream)
-        self._file: SharedFile | None = None
 
     def all(self) -> Mapping[str, Position]:
         """Return every reader's position. Raises RetryableError while the file cannot be read."""
@@ -71,37 +72,15 @@ class ReaderPositions:
 
     def close(self) -> None:
         """Release the file. Safe twice."""
-        if self._file:
-            self._file.close()
-            self._file = None
+        self._file.close()
 
     def _execute(self, statement: str, parameters: Sequence[str | int]) -> list[tuple[str, int, int]]:
         try:
-            return self._opened().connection.execute(statement, parameters).fetchall()
+            # Nothing but positions is in it: without them the readers begin at the oldest record that is there.
+            with self._file.use() as database:
+                return database.execute(statement, parameters).fetchall()
         except (sqlite3.Error, OSError) as error:
-            if self._file and isinstance(error, sqlite3.DatabaseError) and is_damage(error):
-                # Nothing but positions is in it: without them the readers begin at the oldest record that is there.
-                self._file.move_aside(error)
-            self.close()
             raise RetryableError(f"the positions in the derived stream cannot be used: {error}") from error
-
-    def _opened(self) -> SharedFile:
-        if self._file and not self._file.is_in_place:
-            self.close()
-        self._file = self._file or SharedFile(self._path, "positions of readers", self._connect)
-        return self._file
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
-        try:
-            self._path.chmod(0o600)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(_POSITIONS)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
 
 class DerivedReader:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-__all__ = ["DamageError", "SharedFile", "is_damage", "sync_folder"]
+__all__ = ["CurrentFile", "DamageError", "SharedFile", "connected", "is_damage", "sync_folder"]
+
+_BUSY_SECONDS = 5.0
 
 _logger = logging.getLogger(__name__)
 
@@ -67,6 +69,54 @@ class SharedFile:
                 self._path.with_name(self._path.name + suffix).rename(f"{aside}{suffix}")
         os.fsync(folder)
         _logger.error("%s: %s; the file was moved to %s, a new one begun", self._what, error, aside)
+
+
+class CurrentFile:
+    """Whatever file is at the path when it is used, opened at the first use; see `SharedFile`."""
+
+    def __init__(self, path: Path, what: str, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._path = path
+        self._what = what
+        self._connect = connect
+        self._file: SharedFile | None = None
+
+    @contextlib.contextmanager
+    def use(self) -> Generator[sqlite3.Connection]:
+        """Yield the database. After an error it is opened anew: another one, where this was damaged."""
+        try:
+            yield self._opened().connection
+        except (sqlite3.Error, OSError) as error:
+            if self._file and isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+                self._file.move_aside(error)
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release it. Safe twice."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _opened(self) -> SharedFile:
+        if self._file and not self._file.is_in_place:
+            self.close()
+        self._file = self._file or SharedFile(self._path, self._what, self._connect)
+        return self._file
+
+
+def connected(path: Path, script: str) -> sqlite3.Connection:
+    """Return a connection that commits each statement by itself, after `script`; for any thread, one at a time.
+
+    A file that is made is its owner's alone.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    try:
+        connection.executescript(script)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def is_damage(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from ganglion_collector.errors import JournalLostError, RetryableError, StartError
-from ganglion_collector.shared_file import DamageError, SharedFile, is_damage, sync_folder
+from ganglion_collector.shared_file import DamageError, SharedFile, connected, is_damage, sync_folder
 
 __all__ = ["READERS_SUFFIX", "StateFile", "states_left_behind"]
 
@@ -21,7 +21,6 @@ READERS_SUFFIX = ".readers.sqlite"
 
 _APPLICATION = 0x474E474C
 _VERSION = 1
-_BUSY_SECONDS = 5.0
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE states (name TEXT PRIMARY KEY, crc INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
@@ -105,10 +104,8 @@ def states_left_behind(folder: Path, configured: Collection[str]) -> Iterator[tu
 
 def _open(path: Path, owner: str) -> tuple[sqlite3.Connection, dict[str, str]]:
     _make(path)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    connection = connected(path, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         if not _is_prepared(connection, path):
             connection.execute("BEGIN IMMEDIATE")
             with connection:

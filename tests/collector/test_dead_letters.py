@@ -189,7 +189,7 @@ def test_file_damaged_while_open_is_retried_on_a_new_one(path: Path, caplog: pyt
 
 
 def test_locked_file_is_retryable(path: Path, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganglion_collector.dead_letters._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("ganglion_collector.shared_file._BUSY_SECONDS", 0.05)
     letters.put(LETTER)
     letters.close()
     other = sqlite3.connect(path, isolation_level=None)

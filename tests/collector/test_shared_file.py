@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 
 import pytest
-from ganglion_collector.shared_file import SharedFile, is_damage
+from ganglion_collector.shared_file import SharedFile, connected, is_damage
 
 DAMAGE = b"damaged" * 1000
 Opener = Callable[[], SharedFile]
@@ -22,18 +23,10 @@ def path(tmp_path: Path) -> Path:
 def opened(path: Path) -> Iterator[Opener]:
     files = list[SharedFile]()
 
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("CREATE TABLE IF NOT EXISTS words (word)")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+    script = "PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS words (word)"
 
     def opener() -> SharedFile:
-        files.append(SharedFile(path, "words", connect))
+        files.append(SharedFile(path, "words", lambda: connected(path, script)))
         return files[-1]
 
     yield opener
@@ -109,3 +102,10 @@ def test_only_damage_is_damage() -> None:
         sqlite3.connect(":memory:").execute("nonsense")
     assert not is_damage(found.value)
     assert not is_damage(OSError())
+
+
+def test_what_is_made_is_its_owners_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(connected(path, "PRAGMA journal_mode = WAL; CREATE TABLE words (word)")):
+        made = {file.name.removeprefix(path.name): file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert made == {"": 0o600, "-wal": 0o600, "-shm": 0o600}
