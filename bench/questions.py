@@ -27,7 +27,7 @@ from ganglion_query.answers.period import Period
 from ganglion_query.jaeger import questions as jaeger
 from ganglion_query.jaeger.parameters import TraceQuery
 from ganglion_query.model import Condition, LogFilter
-from ganglion_query.reader import Reader
+from ganglion_query.reader import Reader, Scope
 from ganglion_query.reader.jaeger import SpanCriteria
 from ganglion_query.reader.logs import ErrorFilter
 
@@ -58,7 +58,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What is asked for: ids of traces, users as often as they have spans, words of a history; of one time."""
+    """What is asked for: ids of traces, users and tenants as often as they have requests, words; of one time."""
 
     period: Period
     traces: Sequence[str]
@@ -66,9 +66,10 @@ class Samples:
     hours: Sequence[Period]
     rare: Sequence[str]
     common: Sequence[str]
+    tenants: Sequence[str]
 
 
-_SAMPLE = """SELECT replace(trace_id::text, '-', '') AS trace, user_id FROM spans
+_SAMPLE = """SELECT replace(trace_id::text, '-', '') AS trace, user_id, tenant_id FROM spans
     WHERE start_time >= %(since)s AND start_time < %(until)s AND parent_span_id IS NULL ORDER BY trace_id"""
 _ASKED = """SELECT message FROM logs WHERE timestamp >= %(since)s AND timestamp < %(until)s
     AND message LIKE 'answering question%%' ORDER BY timestamp LIMIT 2000"""
@@ -87,11 +88,12 @@ def draw(dsn: str, period: Period, count: int) -> Samples:
     starts = [period.since + (period.length - _HOUR) * source.random() for _ in range(count)]
     return Samples(
         period,
-        [trace_id for trace_id, _ in chosen],
-        [user for _, user in chosen],
+        [trace_id for trace_id, _, _ in chosen],
+        [user for _, user, _ in chosen],
         [Period(start, start + _HOUR) for start in starts],
         [source.choice(by_count[: len(by_count) // 2]) for _ in range(count)],
         [source.choice(by_count[-20:]) for _ in range(count)],
+        [tenant for _, _, tenant in chosen],
     )
 
 
@@ -154,6 +156,9 @@ def _of_text(samples: Samples, day: Period, whole: Period) -> Iterator[Question]
             calls = [_ask(log_search.search_logs, one) for one in wanted]
             path = f"logs?{_times(period)}&{urlencode({'search': searches[0]})}"
             yield Question(f"full text, {what}, {name}", TEXT, calls, period, path)
+            whose = zip(samples.tenants, wanted, strict=False)
+            own = [_ask_within(tenant, log_search.search_logs, one) for tenant, one in whose]
+            yield Question(f"full text with a tenant's token, {what}, {name}", TEXT, own, period)
 
 
 def _of_traces(samples: Samples, day: Period, whole: Period) -> Iterator[Question]:
@@ -201,6 +206,10 @@ def _of_causes(samples: Samples, day: Period, whole: Period) -> Iterator[Questio
 
 def _ask(function: Callable[..., Any], *arguments: Any) -> Call:
     return lambda reader: function(reader, *arguments)
+
+
+def _ask_within(tenant: str, function: Callable[..., Any], *arguments: Any) -> Call:
+    return lambda reader: function(reader.within(Scope((tenant,))), *arguments)
 
 
 def _today() -> Period:

@@ -197,6 +197,37 @@ def test_full_text_of_everything_is_found_by_its_index(filled: str) -> None:
     assert "log_words_idx" in plan(filled, "ganglion_reader", query)
 
 
+def words_of(asked: Asked, words: str = "log") -> list[tuple[Any, ...]]:
+    found = "SELECT l.tenant_id FROM ganglion_own_logs(%s, NULL, NULL) AS own JOIN logs l ON l.ctid = own.place"
+    return asked(found + " AND l.timestamp = own.time", words)
+
+
+def test_words_are_found_in_the_logs_of_the_tenants_alone(filled: str) -> None:
+    with session(filled, "ganglion_tenant_reader", "{acme}") as asked:
+        assert words_of(asked) == [("acme",)] * 2
+        assert words_of(asked, "0") == []  # of the logs 0 none names a tenant
+        assert asked("SELECT count(*) FROM ganglion_own_logs('log', NULL, NULL)") == [(2,)]
+        day, moment = timedelta(days=1), timedelta(microseconds=1)
+        for since, until in [(NOW, NOW + moment), (NOW - day, NOW + moment), (NOW, NOW + day), (NOW, None)]:
+            assert asked("SELECT count(*) FROM ganglion_own_logs('log', %s, %s)", since, until) == [(2,)]
+        for since, until in [(NOW - moment, NOW), (NOW - day, NOW), (NOW + moment, NOW + day), (NOW + moment, None)]:
+            assert asked("SELECT count(*) FROM ganglion_own_logs('log', %s, %s)", since, until) == [(0,)]
+    with session(filled, "ganglion_tenant_reader", "{acme,globex}", SHARED) as asked:
+        assert sorted(words_of(asked)) == [("acme",)] * 2 + [("globex",)] * 2
+    for tenants in (None, "", "{}", "{nobody}"):
+        with session(filled, "ganglion_tenant_reader", tenants) as asked:
+            assert asked("SELECT * FROM ganglion_own_logs('log', NULL, NULL)") == []
+
+
+def test_words_are_looked_for_in_the_tables_of_the_schema_alone(filled: str) -> None:
+    """The function has the rights of the tables' owner."""
+    with session(filled, "ganglion_tenant_reader", "{acme}") as asked:
+        asked._connection.execute("CREATE TEMPORARY TABLE logs (LIKE public.logs)")
+        assert asked("SELECT count(*) FROM ganglion_own_logs('log', NULL, NULL)") == [(2,)]
+    with session(filled, "ganglion_reader") as asked:
+        assert asked.refused("SELECT * FROM ganglion_own_logs('log', NULL, NULL)")
+
+
 async def test_a_role_that_was_granted_more_goes_on_with_it(postgresql: str, exporter_on: Open) -> None:
     await exporter_on(postgresql).export(logs_batch([log()]))
     role = f"r{time_ns()}"

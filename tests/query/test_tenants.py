@@ -152,6 +152,20 @@ def test_a_tail_tells_own_logs_alone(postgresql: str) -> None:
     assert json.loads(told.removeprefix("data: "))["message"] == "own"
 
 
+def test_logs_of_one_moment_are_found_by_their_words_page_by_page(postgresql: str) -> None:
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    said = [log(f"paid order {number}", at=at, tenant_id=whose) for number in range(5) for whose in ("acme", "globex")]
+    asyncio.run(store(postgresql, Sent("shop", [], said)))
+    pages: list[dict[str, Any]] = []
+    with served(postgresql, tokens=TOKENS) as other:
+        while not pages or pages[-1]["next"]:
+            cursor = {"cursor": pages[-1]["next"]} if pages else {}
+            pages.append(other.get("/api/v1/logs", ACME, search="paid", limit=2, **cursor).json())
+    assert [len(page["items"]) for page in pages] == [2, 2, 1]
+    found = sorted(item["message"] for page in pages for item in page["items"])
+    assert found == [f"paid order {number}" for number in range(5)]
+
+
 def test_a_login_of_its_own_is_enough(postgresql: str) -> None:
     asyncio.run(fill(postgresql))
     login = f"q{time_ns()}"

@@ -111,7 +111,9 @@ class Access:
                 await connection.execute(_membership(role, state.login, connection.info.server_version))
 
     async def _apply(self, connection: AsyncConnection[Any]) -> None:
-        await connection.execute("SELECT set_config('search_path', quote_ident(%s), true)", (self._schema,))
+        # One function keeps this path: nobody's temporary table stands before ours in it.
+        path = "SELECT set_config('search_path', quote_ident(%s) || ', pg_temp', true)"
+        await connection.execute(path, (self._schema,))
         await connection.execute(_statements().encode())
         comment = sql.SQL("COMMENT ON FUNCTION ganglion_own_trace() IS {}")
         await connection.execute(comment.format(sql.Literal(_version())))

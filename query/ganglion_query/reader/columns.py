@@ -34,6 +34,9 @@ _CONDITIONS: dict[str, LiteralString] = {
     "until": "{alias}.{time} < %(until)s",
     "search": "log_words({alias}.message, {alias}.error, {alias}.stack_trace)"
     " @@ websearch_to_tsquery('simple', %(search)s)",
+    # Up to where a page begins; LEAST passes over what is not given.
+    "own_search": "({alias}.{time}, {alias}.ctid) IN (SELECT own.time, own.place FROM ganglion_own_logs(%(own_search)s,"
+    " %(since)s, least(%(until)s, %(after)s::timestamptz + interval '1 microsecond')) AS own)",
 }
 
 

@@ -118,6 +118,9 @@ LONGEST = 8192
 
 _TOLD_BEFORE, _TOLD_AFTER = timedelta(hours=1), timedelta(days=1)
 
+_FEW = ("trace", "request", "user")
+"""By any of these few logs are found, whose words are soon looked at."""
+
 # Logs come newest first from ever longer spans of time, so that a short answer does not cost a scan of the day.
 _WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=4), timedelta(days=1), timedelta(days=4))
 
@@ -179,7 +182,7 @@ def logs(
     Raises:
         ValueError: a condition cannot be.
     """
-    arguments = arguments_of(wanted)
+    arguments = _asked_of(session, wanted)
     arguments["limit"] = limit
     conditions = all_of(wanted.conditions, LOGS, arguments)
     if after is not None:
@@ -203,7 +206,7 @@ def volume(session: Session, wanted: LogFilter, step: timedelta) -> list[VolumeR
     Raises:
         ValueError: a condition cannot be.
     """
-    arguments = {**arguments_of(wanted), "step": step}
+    arguments = {**_asked_of(session, wanted), "step": step}
     conditions = [where("l", "timestamp", arguments), *all_of(wanted.conditions, LOGS, arguments)]
     return session.rows(VolumeRow, _VOLUME.format(where=sql.SQL(" AND ").join(conditions)), arguments)
 
@@ -212,6 +215,14 @@ def arguments_of(wanted: LogFilter) -> dict[str, Any]:
     """Return the values of a filter by the names that `where` knows."""
     arguments = {name: value for name, value in asdict(wanted).items() if name != "conditions"}
     arguments["levels"] = None if wanted.level is None else list(LEVELS[LEVELS.index(wanted.level) :])
+    return arguments
+
+
+def _asked_of(session: Session, wanted: LogFilter) -> dict[str, Any]:
+    """Return the values of a filter, words as who asks can have them found by their index."""
+    arguments = {**arguments_of(wanted), "after": None}
+    if session.scope.tenants is not None and not any(arguments[name] for name in _FEW):
+        arguments["own_search"] = arguments.pop("search")
     return arguments
 
 
