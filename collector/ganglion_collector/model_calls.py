@@ -156,7 +156,7 @@ def read_usage(
         if _is_object(found := parse(source)):
             _fill(usage, found)
     if not USAGE.isdisjoint(attributes):
-        named = [name for name in USAGE & attributes.keys() if _WHOLE_DETAILS.get(name) not in usage]
+        named = [name for name in attributes if name in USAGE and _WHOLE_DETAILS.get(name) not in usage]
         _fill(usage, _counted({name: attributes[name] for name in named}, parse))
     _sum(usage)
     return usage

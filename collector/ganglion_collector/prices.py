@@ -9,7 +9,7 @@ import datetime as dt
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from ganglion_collector.errors import ConfigError
 
@@ -39,8 +40,7 @@ _VERSION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one call; 0 where a count is not known.
 
     `cache_read`, `cache_creation` and `audio_input` are parts of `input`, `cache_creation_1h` one of `cache_creation`,
@@ -59,8 +59,7 @@ class Usage:
     audio_output: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """US dollars, and the date (ISO 8601) of the table that they are computed by."""
 
     input: float
@@ -72,7 +71,7 @@ class Cost:
 _Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
 
-_counts = attrgetter(*(one.name for one in fields(Usage)))
+_counts = attrgetter(*Usage.__struct_fields__)
 
 
 class _Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
